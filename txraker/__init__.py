@@ -1,0 +1,1 @@
+"""An API server for Klipper printers on Twisted; Moonraker's API on the wire."""

@@ -1,0 +1,1 @@
+"""Pure: how an endpoint is declared, decoded, dispatched and described."""

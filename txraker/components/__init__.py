@@ -1,0 +1,1 @@
+"""The features, one module or package each, endpoints beside their logic."""

@@ -1,0 +1,1 @@
+"""A virtual printer that speaks Klippy's API over a unix socket."""

@@ -1,0 +1,1 @@
+"""What txraker asks of the machine it runs on."""

@@ -1,0 +1,1 @@
+"""In-memory providers of txraker's interfaces, for its tests and for yours."""

@@ -1,0 +1,1 @@
+"""How clients reach the API: HTTP, JSON-RPC over HTTP, websocket."""
