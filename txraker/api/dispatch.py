@@ -1,0 +1,132 @@
+"""The one road that every request travels: find, permit, decode, await, encode."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import Factory, define
+
+from txraker.api import jsonrpc
+from txraker.api.arguments import read_arguments
+from txraker.api.caller import Caller, Transport
+from txraker.api.endpoint import Endpoint, Permission, Verb
+from txraker.errors import ApiError, InternalError, MethodNotAllowed, NotFound, Unauthorized
+
+Gather = Callable[[Sequence[Coroutine[Any, Any, "bytes | None"]]], Awaitable[Sequence["bytes | None"]]]
+"""Runs coroutines side by side and gives their results in order."""
+
+
+@define
+class Dispatcher:
+    """All endpoints of one printer's server, and the road to them.
+
+    ``report_fault`` is told of every exception that is no :class:`~txraker.errors.ApiError` and returns
+    the incident id that the client may know. ``unknown`` says what is missing when neither a path nor a
+    method of that name exists. ``gather`` runs the calls of a batch.
+    """
+
+    _report_fault: Callable[[str, Exception], str]
+    _unknown: Callable[[str], ApiError | None]
+    _gather: Gather
+    _by_name: dict[str, Endpoint] = Factory(dict)
+    _by_path: dict[str, list[Endpoint]] = Factory(dict)
+
+    def add(self, endpoints: Iterable[Endpoint]) -> None:
+        """Make endpoints reachable. Two of one name, or of one verb and path, are a programming error."""
+        for endpoint in endpoints:
+            if endpoint.name in self._by_name:
+                raise ValueError(f"two endpoints are named {endpoint.name}")
+            self._by_name[endpoint.name] = endpoint
+            if endpoint.path:
+                siblings = self._by_path.setdefault(endpoint.path, [])
+                if any(endpoint.verbs & sibling.verbs for sibling in siblings):
+                    raise ValueError(f"two endpoints answer {endpoint.path}")
+                siblings.append(endpoint)
+
+    def remove(self, endpoints: Iterable[Endpoint]) -> None:
+        """Make endpoints unreachable again."""
+        for endpoint in endpoints:
+            del self._by_name[endpoint.name]
+            if endpoint.path:
+                siblings = self._by_path[endpoint.path]
+                siblings.remove(endpoint)
+                if not siblings:
+                    del self._by_path[endpoint.path]
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return every endpoint, in the order of their addition."""
+        return list(self._by_name.values())
+
+    def verbs(self, path: str) -> tuple[str, ...]:
+        """Return the HTTP verbs that a path answers; none when there is no such path."""
+        verbs: list[str] = []
+        for endpoint in self._by_path.get(path, ()):
+            verbs += [str(verb.name) for verb in endpoint.verbs]
+            if endpoint.reads_only and Verb.GET in endpoint.verbs:
+                verbs.append("HEAD")
+        return (*verbs, "OPTIONS") if verbs else ()
+
+    def find_path(self, path: str, method: str) -> Endpoint:
+        """Return the endpoint of an HTTP request line, or raise NotFound or MethodNotAllowed."""
+        for endpoint in self._by_path.get(path, ()):
+            if any(verb.name == method for verb in endpoint.verbs):
+                return endpoint
+            if method == "HEAD" and endpoint.reads_only and Verb.GET in endpoint.verbs:
+                return endpoint
+        allowed = self.verbs(path)
+        if allowed:
+            raise MethodNotAllowed(f"Method {method} is not allowed here", allowed)
+        raise self._unknown(path) or NotFound("Not Found")
+
+    def find_method(self, name: str, transport: Transport) -> Endpoint:
+        """Return the endpoint of a JSON-RPC method, or raise NotFound."""
+        endpoint = self._by_name.get(name)
+        if endpoint is None or transport not in endpoint.transports:
+            raise self._unknown("/" + name.replace(".", "/")) or NotFound("Method not found")
+        return endpoint
+
+    async def call(self, endpoint: Endpoint, caller: Caller, arguments: Mapping[str, object]) -> object:
+        """Permit, decode and await one call.
+
+        Raises :class:`ApiError`, whatever goes wrong: a defect of ours is reported and becomes an
+        :class:`InternalError`.
+        """
+        try:
+            if endpoint.permission is Permission.TRUSTED and not caller.trusted:
+                raise Unauthorized
+            if endpoint.parameters is None:
+                return await endpoint.handler(caller, arguments)
+            is_query = caller.transport is Transport.HTTP
+            return await endpoint.handler(
+                caller, **read_arguments(endpoint.parameters, arguments, is_query=is_query)
+            )
+        except ApiError:
+            raise
+        except Exception as fault:
+            raise InternalError(self._report_fault(endpoint.name, fault)) from None
+
+    async def answer(self, text: bytes | str, caller: Caller) -> bytes | None:
+        """Answer one JSON-RPC text; None when there is nothing to say (only notifications)."""
+        message = jsonrpc.parse(text)
+        if not isinstance(message, jsonrpc.Batch):
+            return await self._answer_entry(message, caller)
+        answers = await self._gather([self._answer_entry(entry, caller) for entry in message.entries])
+        said = [answer for answer in answers if answer is not None]
+        return jsonrpc.encode_batch(said) if said else None
+
+    async def _answer_entry(self, entry: jsonrpc.Request | jsonrpc.Malformed, caller: Caller) -> bytes | None:
+        if isinstance(entry, jsonrpc.Malformed):
+            return jsonrpc.encode_error(entry.id, entry.error)
+        try:
+            endpoint = self.find_method(entry.method, caller.transport)
+            result = await self.call(endpoint, caller, entry.params)
+        except ApiError as error:
+            return None if entry.id is None else jsonrpc.encode_error(entry.id, error)
+        if entry.id is None:
+            return None
+        try:
+            return jsonrpc.encode_result(entry.id, result)
+        except Exception as fault:
+            incident = self._report_fault(entry.method, fault)
+            return jsonrpc.encode_error(entry.id, InternalError(incident))

@@ -1,0 +1,117 @@
+"""How an endpoint is declared: once, beside its logic, for every transport.
+
+The signature gives parameters, types, defaults and bounds; the return annotation gives the result's
+schema; the docstring gives the documentation; the decorator gives name, verb, path, transports and
+permission. Routes, validation and the machine-readable description are all made from that value.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Concatenate, TypeVar, get_type_hints
+
+from attrs import evolve, frozen
+
+from txraker.api.arguments import Parameter, parameters_of
+from txraker.api.caller import Caller, Transport
+
+Handler = Callable[..., Awaitable[Any]]
+_Method = TypeVar("_Method", bound=Callable[Concatenate[Any, Caller, ...], Awaitable[Any]])
+
+
+class Verb(enum.Flag):
+    """The HTTP verbs an endpoint answers."""
+
+    GET = enum.auto()
+    POST = enum.auto()
+    DELETE = enum.auto()
+
+
+GET, POST, DELETE = Verb.GET, Verb.POST, Verb.DELETE
+NOT_HTTP = Verb(0)
+"""For endpoints that have no HTTP form."""
+
+
+class Permission(enum.Enum):
+    """The least a caller must be."""
+
+    ANYONE = "anyone"
+    TRUSTED = "trusted"
+
+
+@frozen
+class Endpoint:
+    """One thing a client can ask for.
+
+    ``name`` is the JSON-RPC method and ``path`` the HTTP path (empty when it has none). ``reads_only``
+    says that a call changes nothing: it may be cancelled, repeated, and asked for with HEAD.
+    ``parameters`` of ``None`` passes every argument on as it came.
+    """
+
+    name: str
+    verbs: Verb
+    path: str
+    transports: Transport
+    permission: Permission
+    reads_only: bool
+    parameters: tuple[Parameter, ...] | None
+    result: Any
+    documentation: str
+    handler: Handler
+
+
+def endpoint(
+    name: str,
+    verbs: Verb = NOT_HTTP,
+    path: str = "",
+    *,
+    transports: Transport | None = None,
+    permission: Permission = Permission.TRUSTED,
+    reads_only: bool | None = None,
+) -> Callable[[_Method], _Method]:
+    """Declare the decorated coroutine method an endpoint.
+
+    Without a path it is there on JSON-RPC only, and by default on persistent connections only.
+    ``reads_only`` is by default what the verb says: GET reads, everything else may change something.
+    """
+    if bool(verbs) is not bool(path):
+        raise TypeError(f"{name}: an HTTP verb needs a path, and a path needs a verb")
+    if transports is None:
+        transports = Transport.ALL if path else Transport.PERSISTENT
+
+    def declare(method: _Method) -> _Method:
+        documentation = inspect.getdoc(method)
+        if not documentation:
+            raise TypeError(f"{name}: an endpoint is documented by its docstring")
+        hints = get_type_hints(method, include_extras=True)
+        method.__endpoint__ = Endpoint(  # type: ignore[attr-defined]  # what endpoints_of() looks for
+            name=name,
+            verbs=verbs,
+            path=path,
+            transports=transports,
+            permission=permission,
+            reads_only=verbs == GET if reads_only is None else reads_only,
+            parameters=parameters_of(method, hints),
+            result=hints.get("return", Any),
+            documentation=documentation,
+            handler=method,
+        )
+        return method
+
+    return declare
+
+
+def declared_by(component: type) -> Iterator[Endpoint]:
+    """Yield the endpoints that a class declares, unbound, in the order of their declaration."""
+    for attribute in vars(component).values():
+        declared = getattr(attribute, "__endpoint__", None)
+        if isinstance(declared, Endpoint):
+            yield declared
+
+
+def endpoints_of(component: object) -> Iterator[Endpoint]:
+    """Yield the endpoints that an object provides, bound to it and ready to call."""
+    for declared in declared_by(type(component)):
+        yield evolve(declared, handler=getattr(component, declared.handler.__name__))

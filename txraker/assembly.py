@@ -1,0 +1,199 @@
+"""The composition root: one printer's server, built top to bottom from its configuration.
+
+Nothing is looked up: each part is given its collaborators here, in an order without cycles.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from txraker.access import configured_access
+from txraker.api.dispatch import Dispatcher
+from txraker.api.endpoint import endpoints_of
+from txraker.clients import Clients
+from txraker.components.connection import ConnectionEndpoints
+from txraker.components.data_store.component import DataStore
+from txraker.components.klippy_apis import KlippyApis, unknown_path
+from txraker.components.logs import Logs
+from txraker.components.server import ServerEndpoints
+from txraker.config.configuration import Configuration
+from txraker.config.errors import ConfigError
+from txraker.config.options import AuthorizationOptions, DataStoreOptions, ServerOptions
+from txraker.config.schema import NoOptions
+from txraker.events import Events, GcodeResponse, KlippyDisconnected, KlippyReady, KlippyShutdown
+from txraker.faults import fault_report
+from txraker.interfaces import IComponent, ILogFile
+from txraker.klippy.client import KlippyClient
+from txraker.klippy.socket import PatientUnixEndpoint, socket_finder
+from txraker.reactor import Reactor
+from txraker.server_warnings import ServerWarnings
+from txraker.system.klipper_log import KlipperLog
+from txraker.transports.listen import listen
+from txraker.transports.web.request import LimitedSite
+from txraker.transports.web.resources import Door
+from txraker.transports.web.tree import site
+from txraker.transports.websocket import GOING_AWAY, ApiWebSocketFactory, WebSocketGate
+
+FAREWELL = 1.0
+"""Seconds for which clients may take leave before their connections are cut."""
+
+
+@define(eq=False)
+class Assembly:
+    """A server that is built, and can be started and stopped once."""
+
+    _reactor: Reactor
+    _options: ServerOptions
+    _klippy: KlippyClient
+    _clients: Clients
+    _components: Sequence[IComponent]
+    _site: LimitedSite
+    warnings: ServerWarnings
+    _port: IListeningPort | None = field(default=None, init=False)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and port it is configured to listen on."""
+        return (self._options.host, self._options.port)
+
+    def listen(self) -> None:
+        """Answer from now on. Raises CannotListenError."""
+        if self._port is None:
+            self._port = listen(self._reactor, *self.address, self._site)
+
+    def start(self) -> None:
+        """Connect to Klippy, now and whenever it is there."""
+        self._klippy.service.startService()
+
+    async def stop_listening(self) -> None:
+        """Take no new connections."""
+        port, self._port = self._port, None
+        if port is not None:
+            await maybeDeferred(port.stopListening)
+
+    async def stop(self) -> None:
+        """Take leave of clients and of Klippy, and let go of everything."""
+        await self.stop_listening()
+        await self._dismiss_clients()
+        self._site.close_connections()
+        if self._klippy.service.running:
+            await maybeDeferred(self._klippy.service.stopService)
+        for component in self._components:
+            stopped = component.stop()
+            if stopped is not None:
+                await stopped
+
+    async def _dismiss_clients(self) -> None:
+        for client in self._clients:
+            client.close(GOING_AWAY, "The server is going away")
+        deadline = self._reactor.seconds() + FAREWELL
+        while len(self._clients) and self._reactor.seconds() < deadline:
+            await deferLater(self._reactor, 0.02)
+        for client in self._clients:
+            client.close(GOING_AWAY, "")
+
+
+@define(eq=False)
+class _Loader:
+    """Loads components, each on its own: one that raises is named as failed, and the rest works."""
+
+    dispatcher: Dispatcher
+    configuration: Configuration
+    warnings: ServerWarnings
+    report_fault: Callable[[str, BaseException], str]
+    loaded: list[IComponent] = field(factory=list, init=False)
+    names: list[str] = field(factory=list, init=False)
+    failed: list[str] = field(factory=list, init=False)
+
+    def load(self, name: str, build: Callable[[], IComponent]) -> None:
+        try:
+            component = build()
+            component.start()
+            self.dispatcher.add(endpoints_of(component))
+        except ConfigError as error:
+            self._fail(name, str(error))
+        except Exception as fault:
+            self._fail(name, f"incident {self.report_fault(f'loading {name}', fault)}")
+        else:
+            self.loaded.append(component)
+            self.names.append(name)
+
+    def _fail(self, name: str, reason: str) -> None:
+        self.failed.append(name)
+        self.configuration.failed(name)
+        self.warnings.put(f"failed {name}", f"Component '{name}' failed to load: {reason}")
+
+
+def assemble(
+    reactor: Reactor,
+    configuration: Configuration,
+    log: Logger,
+    own_log: ILogFile,
+    restart: Callable[[], Awaitable[None]],
+    klippy_socket: Path | None = None,
+) -> Assembly:
+    """Build a printer's server.
+
+    ``klippy_socket`` overrules what is configured. Raises ConfigError when ``[server]`` or
+    ``[authorization]`` can't be honoured; anything less is a warning.
+    """
+    options = configuration.read("server", ServerOptions)
+    authorization = configuration.read("authorization", AuthorizationOptions)
+    if authorization.force_logins:
+        raise ConfigError(
+            "can't be enforced yet: txraker has no users to log in",
+            file=str(configuration.path),
+            section="authorization",
+            option="force_logins",
+            value="True",
+        )
+    access, access_warnings = configured_access(authorization.trusted_clients, authorization.cors_domains)
+
+    report_fault = fault_report(log)
+    warnings = ServerWarnings(log)
+    events = Events(report_fault)
+    find_socket = socket_finder(klippy_socket or _path(options.klippy_uds_address), configuration.data_path)
+    klippy = KlippyClient(reactor, PatientUnixEndpoint(reactor, find_socket, log), events, report_fault, log)
+    clients = Clients(options.max_websocket_connections)
+    for notification in (KlippyReady, KlippyShutdown, KlippyDisconnected, GcodeResponse):
+        events.on(notification, clients.broadcast)
+    dispatcher = Dispatcher(report_fault, partial(unknown_path, klippy), _side_by_side)
+
+    loader = _Loader(dispatcher, configuration, warnings, report_fault)
+    configuration.read("klippy_apis", NoOptions)
+    loader.load("klippy_apis", lambda: KlippyApis(klippy, klippy.status, events, dispatcher))
+    loader.load(
+        "data_store",
+        lambda: DataStore(
+            configuration.read("data_store", DataStoreOptions), reactor, klippy.status, events, report_fault
+        ),
+    )
+    server = ServerEndpoints(klippy, clients, configuration, warnings, restart, loader.names, loader.failed)
+    logs = Logs({"moonraker": own_log, "klipper": KlipperLog()})
+    for core in (server, ConnectionEndpoints(clients), logs):
+        dispatcher.add(endpoints_of(core))
+
+    for text in (*access_warnings, *configuration.warnings()):
+        warnings.put(text, text)
+    door = Door(dispatcher, access, report_fault)
+    websockets = ApiWebSocketFactory(reactor, dispatcher, clients, klippy.status, report_fault)
+    web = site(reactor, door, WebSocketGate(door, websockets), options.route_prefix)
+    return Assembly(reactor, options, klippy, clients, loader.loaded, web, warnings)
+
+
+def _path(address: str | None) -> Path | None:
+    return Path(os.path.expanduser(address)) if address else None
+
+
+def _side_by_side(calls: Sequence[Coroutine[Any, Any, bytes | None]]) -> Deferred[list[bytes | None]]:
+    return gatherResults([Deferred.fromCoroutine(call) for call in calls])

@@ -1,0 +1,74 @@
+"""``server.connection.*`` and ``server.websocket.*``: what a persistent connection says and hears of itself.
+
+Contract: "Identify Connection" and "Get Websocket ID" of the server administration document.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from attrs import define
+from msgspec import Meta
+
+from txraker.api.caller import Caller, Transport
+from txraker.api.endpoint import endpoint
+from txraker.clients import ClientIdentity, Clients, ClientType
+from txraker.errors import BadRequest
+from txraker.interfaces import IConnection
+
+
+class ConnectionId(msgspec.Struct, frozen=True):
+    """The answer to an identification."""
+
+    connection_id: int
+
+
+class WebsocketId(msgspec.Struct, frozen=True):
+    """The answer to the deprecated question for the id."""
+
+    websocket_id: int
+
+
+@define(eq=False)
+class ConnectionEndpoints:
+    """Lets clients say who they are."""
+
+    _clients: Clients
+
+    @endpoint("server.connection.identify", reads_only=False)
+    async def identify(
+        self,
+        caller: Caller,
+        *,
+        client_name: Annotated[
+            str, Meta(min_length=1, max_length=256, description="The application, e.g. `Mainsail`.")
+        ],
+        version: Annotated[str, Meta(description="The application's version.")],
+        type: Annotated[ClientType, Meta(description="What kind of application it is.")],
+        url: Annotated[str, Meta(description="The application's home page.")],
+        access_token: Annotated[
+            str | None, Meta(description="A JSON Web Token; not needed by a trusted client.")
+        ] = None,
+        api_key: Annotated[
+            str | None, Meta(description="The API key; not needed by a trusted client.")
+        ] = None,
+    ) -> ConnectionId:
+        """Identify the application at the other end of this connection.
+
+        It succeeds once for a connection. An agent's name is taken for as long as the agent is connected.
+        """
+        connection = _connection(caller)
+        self._clients.identify(connection, ClientIdentity(client_name, version, type, url))
+        return ConnectionId(connection.connection_id)
+
+    @endpoint("server.websocket.id", transports=Transport.PERSISTENT, reads_only=True)
+    async def websocket_id(self, caller: Caller) -> WebsocketId:
+        """Return the id of this connection. Deprecated: `server.connection.identify` tells it, too."""
+        return WebsocketId(_connection(caller).connection_id)
+
+
+def _connection(caller: Caller) -> IConnection:
+    if caller.connection is None:
+        raise BadRequest("Only a persistent connection has an identity")
+    return caller.connection

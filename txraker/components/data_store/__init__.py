@@ -1,0 +1,1 @@
+"""What was lately measured and said: kept in memory, gone with the server."""

@@ -1,0 +1,127 @@
+"""The history of every temperature sensor, one sample a second. Pure: it is told when a second has passed.
+
+Contract: "Request Cached Temperature Data" of the server administration document.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from attrs import define, field
+
+SENSOR_FIELDS = ("temperature", "target", "power", "speed")
+"""The fields of a sensor's printer object that have a history."""
+
+_MISSING = math.nan
+
+
+class SensorHistory(msgspec.Struct, frozen=True):
+    """A sensor's samples, oldest first; what a sensor doesn't report is left out.
+
+    Temperatures and targets are in degrees Celsius, powers and speeds between 0 and 1. A temperature is
+    null where a monitor had no measurement.
+    """
+
+    temperatures: list[float | None] | msgspec.UnsetType = msgspec.UNSET
+    targets: list[float] | msgspec.UnsetType = msgspec.UNSET
+    powers: list[float] | msgspec.UnsetType = msgspec.UNSET
+    speeds: list[float] | msgspec.UnsetType = msgspec.UNSET
+
+
+@define
+class _Series:
+    """The newest samples of one field, at most ``size`` of them, 8 bytes each."""
+
+    size: int
+    samples: array[float] = field(factory=lambda: array("d"))
+
+    def append(self, sample: float) -> None:
+        self.samples.append(sample)
+        if len(self.samples) >= self.size + max(64, self.size // 8):
+            del self.samples[: -self.size]
+
+    def newest(self) -> list[float]:
+        return self.samples[-self.size :].tolist()
+
+
+@define
+class _Sensor:
+    is_monitor: bool
+    values: dict[str, float | None] = field(factory=dict)
+    series: dict[str, _Series] = field(factory=dict)
+
+    def merge(self, fields: Mapping[str, Any]) -> None:
+        for name in SENSOR_FIELDS:
+            if name in fields:
+                value = fields[name]
+                self.values[name] = float(value) if isinstance(value, int | float) else None
+
+    def sample(self, size: int) -> None:
+        for name in SENSOR_FIELDS:
+            value = self.values.get(name)
+            if value is not None:
+                sample = round(value, 2)
+            elif name == "temperature" and (self.is_monitor or name in self.series):
+                sample = _MISSING
+            else:
+                self.series.pop(name, None)
+                continue
+            self.series.setdefault(name, _Series(size)).append(sample)
+
+    def history(self) -> SensorHistory:
+        temperatures = self.series.get("temperature")
+        return SensorHistory(
+            temperatures=msgspec.UNSET if temperatures is None else _nullable(temperatures.newest()),
+            targets=self._samples("target"),
+            powers=self._samples("power"),
+            speeds=self._samples("speed"),
+        )
+
+    def _samples(self, name: str) -> list[float] | msgspec.UnsetType:
+        series = self.series.get(name)
+        return msgspec.UNSET if series is None else series.newest()
+
+
+@define
+class TemperatureStore:
+    """The histories; ``size`` is how many samples each keeps."""
+
+    _size: int
+    _sensors: dict[str, _Sensor] = field(factory=dict, init=False)
+
+    def track(self, sensors: Iterable[str], monitors: Iterable[str]) -> None:
+        """Keep just these sensors from now on; one that stays keeps its history."""
+        monitored = set(monitors)
+        known = self._sensors
+        self._sensors = {}
+        for name in (*sensors, *monitored):
+            sensor = known.get(name) or _Sensor(name in monitored)
+            self._sensors.setdefault(name, sensor)
+
+    def merge(self, status: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take what Klippy says of printer objects; those that are no sensors are left aside."""
+        for name, fields in status.items():
+            sensor = self._sensors.get(name)
+            if sensor is not None:
+                sensor.merge(fields)
+
+    def sample(self) -> None:
+        """A second has passed: add what every sensor says now to its history."""
+        for sensor in self._sensors.values():
+            sensor.sample(self._size)
+
+    def histories(self, *, include_monitors: bool) -> dict[str, SensorHistory]:
+        """Return the history of every sensor that has one."""
+        return {
+            name: sensor.history()
+            for name, sensor in self._sensors.items()
+            if sensor.series and (include_monitors or not sensor.is_monitor)
+        }
+
+
+def _nullable(samples: list[float]) -> list[float | None]:
+    return [None if math.isnan(sample) else sample for sample in samples]

@@ -1,0 +1,63 @@
+"""``server.logs.rollover``: put a log file aside and start a fresh one.
+
+Contract: "Rollover Logs" of the server administration document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+from attrs import define
+from msgspec import Meta
+
+from txraker.api.caller import Caller
+from txraker.api.endpoint import POST, endpoint
+from txraker.errors import ApiError, BadRequest
+from txraker.interfaces import ILogFile
+
+_OWN_NAMES = {"txraker": "moonraker"}
+
+
+class Rollover(msgspec.Struct, frozen=True):
+    """Which applications' logs were rolled over, and why others were not."""
+
+    rolled_over: list[str]
+    failed: dict[str, str]
+
+
+@define(eq=False)
+class Logs:
+    """Rolls over the logs of applications, each on its own: one that fails never hides another."""
+
+    _files: Mapping[str, ILogFile]
+
+    @endpoint("server.logs.rollover", POST, "/server/logs/rollover")
+    async def rollover(
+        self,
+        caller: Caller,
+        *,
+        application: Annotated[
+            str | None,
+            Meta(description="`moonraker` (this server) or `klipper`; all of them if not given."),
+        ] = None,
+    ) -> Rollover:
+        """Roll over one application's log, or all logs.
+
+        An application whose log can't be rolled over is listed in `failed` with the reason.
+        """
+        wanted = list(self._files)
+        if application is not None:
+            name = _OWN_NAMES.get(application, application)
+            if name not in self._files:
+                raise BadRequest(f"Unknown application {application}")
+            wanted = [name]
+        rolled_over, failed = [], {}
+        for name in wanted:
+            try:
+                self._files[name].rollover()
+                rolled_over.append(name)
+            except ApiError as error:
+                failed[name] = str(error)
+        return Rollover(rolled_over, failed)

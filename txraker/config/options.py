@@ -1,0 +1,74 @@
+"""The options of the sections every txraker reads: `[server]`, `[authorization]` and `[data_store]`."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from txraker.config.schema import Option
+
+DEFAULT_KLIPPY_ADDRESS: Final = "/tmp/klippy_uds"
+
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
+
+
+def _host(text: str) -> str:
+    host = text.strip()
+    if not host or any(character.isspace() for character in host):
+        raise ValueError('must be one address or host name, or "all"')
+    return host
+
+
+def _route_prefix(text: str) -> str:
+    prefix = text.strip().strip("/")
+    if prefix and not all(_SEGMENT.fullmatch(segment) for segment in prefix.split("/")):
+        raise ValueError(
+            "must be a path of letters, digits, '-', '_', '.' and '~', such as moonraker/printer1"
+        )
+    return prefix
+
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+"""A TCP port."""
+
+
+class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`[server]`: where to listen, where Klippy is, and what the HTTP server allows.
+
+    `host` is an address, a host name, or "all" for every IPv4 and IPv6 address. `max_upload_size` is in MiB.
+    `klippy_uds_address` is None when it isn't configured. `route_prefix` has no slash at either end.
+    """
+
+    host: Annotated[str, Option(clean=_host)] = "0.0.0.0"
+    port: Port = 7125
+    ssl_port: Annotated[Port, Option(unsupported_yet=True)] = 7130
+    klippy_uds_address: Annotated[
+        str | None, Option(template=True, clean=str.strip, reported_default=DEFAULT_KLIPPY_ADDRESS)
+    ] = None
+    route_prefix: Annotated[str, Option(clean=_route_prefix)] = ""
+    max_upload_size: Annotated[int, msgspec.Meta(ge=1, le=1024 * 1024)] = 1024
+    max_websocket_connections: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 50
+    enable_debug_logging: bool = False
+
+
+class AuthorizationOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`[authorization]`: who may use the API; list entries are as written. `login_timeout` is in days."""
+
+    enable_api_key: Annotated[bool, Option(unsupported_yet=True)] = True
+    login_timeout: Annotated[int, msgspec.Meta(ge=1, le=36500), Option(unsupported_yet=True)] = 90
+    max_login_attempts: Annotated[Annotated[int, msgspec.Meta(ge=1)] | None, Option(unsupported_yet=True)] = (
+        None
+    )
+    trusted_clients: list[str] = []
+    cors_domains: list[str] = []
+    force_logins: bool = False
+    default_source: Annotated[Literal["moonraker", "ldap"], Option(unsupported_yet=True)] = "moonraker"
+
+
+class DataStoreOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`[data_store]`: how many values are kept; a day of temperatures, one a second, is the most."""
+
+    temperature_store_size: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 1200
+    gcode_store_size: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000

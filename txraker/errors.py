@@ -1,0 +1,115 @@
+"""What can go wrong with a request, each kind stated once with its code on every transport.
+
+An HTTP client sees ``http_status``; a JSON-RPC client sees ``jsonrpc_code``, which is the HTTP status
+except where JSON-RPC 2.0 or the clients in the field expect another number.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ApiError(Exception):
+    """A request that failed in a way its client is told about.
+
+    ``str(error)`` is the message on the wire.
+    """
+
+    http_status: ClassVar[int] = 400
+    jsonrpc_code: ClassVar[int] = 400
+
+
+class BadRequest(ApiError):
+    """The client's fault: an argument is missing, ill-typed or refused."""
+
+
+class KlippyError(BadRequest):
+    """Klippy answered with an error; the message is Klippy's own."""
+
+
+class Unauthorized(ApiError):
+    """The caller has not shown that it may."""
+
+    http_status = 401
+    jsonrpc_code = -32602
+
+    def __init__(self, message: str = "Unauthorized") -> None:
+        super().__init__(message)
+
+
+class NotFound(ApiError):
+    """There is no such path, method or thing."""
+
+    http_status = 404
+    jsonrpc_code = -32601
+
+
+class MethodNotAllowed(ApiError):
+    """The path exists, but not with this HTTP verb.
+
+    ``allowed`` are the verbs that the path answers, for the ``Allow`` header.
+    """
+
+    http_status = 405
+    jsonrpc_code = 405
+
+    def __init__(self, message: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+class PayloadTooLarge(ApiError):
+    """The request's body is over the limit."""
+
+    http_status = 413
+    jsonrpc_code = 413
+
+
+class InternalError(ApiError):
+    """A defect of ours. The message holds an incident id that the log explains, and nothing else."""
+
+    http_status = 500
+    jsonrpc_code = 500
+
+    def __init__(self, incident: str) -> None:
+        super().__init__(f"Internal server error, incident {incident}: see the log")
+        self.incident = incident
+
+
+class Unavailable(ApiError):
+    """Not possible now; the same request may succeed later."""
+
+    http_status = 503
+    jsonrpc_code = 503
+
+
+class KlippyNotConnected(Unavailable):
+    """Klippy is not there, so it cannot be asked."""
+
+    def __init__(self) -> None:
+        super().__init__("Klippy Host not connected")
+
+
+class KlippyDisconnected(Unavailable):
+    """Klippy went away while the request was waiting for its answer."""
+
+    def __init__(self) -> None:
+        super().__init__("Klippy Disconnected")
+
+
+class ParseError(ApiError):
+    """The text is not JSON."""
+
+    jsonrpc_code = -32700
+
+
+class InvalidRequest(ApiError):
+    """JSON, but not a JSON-RPC 2.0 request."""
+
+    jsonrpc_code = -32600
+
+
+class InvalidParams(ApiError):
+    """``params`` is there and not an object."""
+
+    jsonrpc_code = -32602

@@ -1,0 +1,111 @@
+"""What happens: every notification a client can get, and the way parts of one server hear of events.
+
+A notification is one frozen struct with its name on the wire; its fields, in order, are its params.
+Contract: Moonraker's documentation of JSON-RPC notifications.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+from attrs import Factory, define
+
+from txraker.api.jsonrpc import encode_notification
+
+
+class Notification(msgspec.Struct, frozen=True):
+    """An event that clients on persistent connections are told about."""
+
+    wire_name: ClassVar[str]
+
+    def encode(self) -> bytes:
+        """Return the JSON-RPC text of this notification; a notification without fields has no params."""
+        params = msgspec.structs.astuple(self)
+        return encode_notification(self.wire_name, params or None)
+
+
+class KlippyReady(Notification, frozen=True):
+    """Klippy can print: its state became ``ready``."""
+
+    wire_name = "notify_klippy_ready"
+
+
+class KlippyShutdown(Notification, frozen=True):
+    """Klippy has stopped the printer: its state became ``shutdown``."""
+
+    wire_name = "notify_klippy_shutdown"
+
+
+class KlippyDisconnected(Notification, frozen=True):
+    """The connection to Klippy has ended; every subscription to printer objects ended with it."""
+
+    wire_name = "notify_klippy_disconnected"
+
+
+class GcodeResponse(Notification, frozen=True):
+    """Klippy wrote to its console. ``response`` is one message, which may span lines."""
+
+    wire_name = "notify_gcode_response"
+
+    response: str
+
+
+class StatusUpdate(Notification, frozen=True):
+    """Fields of subscribed printer objects changed.
+
+    ``status`` maps object names to their changed fields; ``eventtime`` is Klippy's monotonic clock (s).
+    """
+
+    wire_name = "notify_status_update"
+
+    status: dict[str, dict[str, Any]]
+    eventtime: float
+
+
+NOTIFICATIONS: tuple[type[Notification], ...] = (
+    KlippyReady,
+    KlippyShutdown,
+    KlippyDisconnected,
+    GcodeResponse,
+    StatusUpdate,
+)
+
+
+class EndpointsLearned(msgspec.Struct, frozen=True):
+    """Klippy told which methods its API has. Clients are not told; they simply find them."""
+
+    methods: frozenset[str]
+
+
+class GcodeCommand(msgspec.Struct, frozen=True):
+    """A client asked to run gcode. ``script`` may span lines."""
+
+    script: str
+
+
+_Event = TypeVar("_Event")
+
+
+@define
+class Events:
+    """Tells interested parts of one printer's server what happened, in the order of their interest.
+
+    A listener that raises is reported to ``report_fault`` and does not keep the others from hearing.
+    """
+
+    _report_fault: Callable[[str, Exception], str]
+    _listeners: dict[type, list[Callable[[Any], None]]] = Factory(dict)
+
+    def on(self, event: type[_Event], listener: Callable[[_Event], None]) -> None:
+        """Call a listener with every event of this type from now on."""
+        self._listeners.setdefault(event, []).append(listener)
+
+    def emit(self, event: object) -> None:
+        """Tell everybody who is interested in events of this type."""
+        for listener in self._listeners.get(type(event), ()):
+            try:
+                listener(event)
+            except Exception as fault:
+                self._report_fault(type(event).__name__, fault)

@@ -1,0 +1,291 @@
+"""The connection to Klippy: requests matched to replies, the state followed, everybody told.
+
+Klippy closes the socket of a reader that stalls for about five seconds, so reading is never paused: each
+frame is taken off the socket and handed on at once, and whoever is slow must be slow elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+import msgspec
+from attrs import define, field
+from twisted.application.internet import ClientService
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from txraker import __version__
+from txraker.errors import ApiError, KlippyDisconnected, KlippyError, KlippyNotConnected
+from txraker.events import (
+    EndpointsLearned,
+    Events,
+    GcodeResponse,
+    KlippyReady,
+    KlippyShutdown,
+)
+from txraker.events import (
+    KlippyDisconnected as DisconnectedEvent,
+)
+from txraker.faults import FaultReport, run_aside
+from txraker.interfaces import IKlippy, IStatusSubscriber
+from txraker.klippy.framing import TERMINATOR, FrameSplitter, FrameTooLong
+from txraker.klippy.session import KlippyState, Session, new_session, report
+from txraker.klippy.status import STATUS_METHOD, StatusFeed
+from txraker.klippy.subscriptions import Delivery, Wish
+
+RECONNECT_INTERVAL = 0.25
+"""Seconds between the end of a connection and the next attempt."""
+
+STARTUP_POLL = 0.1
+"""Seconds between two looks at Klippy's state while it starts."""
+
+CONSOLE_METHOD = "process_gcode_response"
+_STATE_LINE = "// Klipper state:"
+_WEBHOOKS = Wish.of({"webhooks": ["state", "state_message"]})
+
+
+class KlippyConnection(Protocol):
+    """One connection: frames in, frames out. What it means is the client's business."""
+
+    def __init__(self, client: KlippyClient) -> None:
+        self._client = client
+        self._splitter = FrameSplitter()
+
+    def connectionMade(self) -> None:
+        """Tell the client."""
+        self._client.connection_made(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Hand on every frame that is complete."""
+        assert self.transport is not None
+        try:
+            frames = self._splitter.feed(data)
+        except FrameTooLong as problem:
+            self._client.log.error("Klippy sent {problem}; reconnecting", problem=str(problem))
+            self.transport.abortConnection()  # type: ignore[attr-defined]  # unix transports have it
+            return
+        for frame in frames:
+            self._client.frame_received(frame)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Tell the client."""
+        self._client.connection_lost()
+
+    def send_frame(self, text: bytes) -> None:
+        """Send one JSON text."""
+        assert self.transport is not None
+        self.transport.write(text + TERMINATOR)
+
+
+class _Connections(Factory):
+    noisy = False
+
+    def __init__(self, client: KlippyClient) -> None:
+        self._client = client
+
+    def buildProtocol(self, addr: object) -> KlippyConnection:
+        """Return the protocol of a new connection."""
+        return KlippyConnection(self._client)
+
+
+@implementer(IKlippy, IStatusSubscriber)
+@define(eq=False)
+class KlippyClient:
+    """Provides IKlippy over Klippy's unix socket; its ``status`` provides IStatusFeed.
+
+    ``service`` connects, and connects again, for as long as it runs.
+    """
+
+    _clock: IReactorTime
+    _endpoint: IStreamClientEndpoint
+    _events: Events
+    _report_fault: FaultReport
+    log: Logger
+
+    objects: tuple[str, ...] = field(default=(), init=False)
+    endpoints: frozenset[str] | None = field(default=None, init=False)
+    status: StatusFeed = field(init=False)
+    service: ClientService = field(init=False)
+    _session: Session = field(init=False)
+    _connection: KlippyConnection | None = field(default=None, init=False)
+    _pending: dict[int, Deferred[dict[str, Any]]] = field(factory=dict, init=False)
+    _ids: count[int] = field(factory=lambda: count(1), init=False)
+    _watch: Deferred[None] | None = field(default=None, init=False)
+    _nudged: Deferred[None] = field(factory=Deferred, init=False)
+    _garbled: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._session = new_session(self)
+        self.status = StatusFeed(self._clock, self.request, self._report_fault)
+        factory = _Connections(self)
+        self.service = ClientService(
+            self._endpoint, factory, retryPolicy=lambda _attempt: RECONNECT_INTERVAL, clock=self._clock
+        )
+
+    @property
+    def state(self) -> KlippyState:
+        """The state last announced."""
+        return self._session.state()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._connection is not None
+
+    def request(self, method: str, params: Mapping[str, object] | None = None) -> Deferred[dict[str, Any]]:
+        connection = self._connection
+        if connection is None:
+            raise KlippyNotConnected
+        request_id = next(self._ids)
+        answered: Deferred[dict[str, Any]] = Deferred(lambda _: self._abandon(request_id))
+        self._pending[request_id] = answered
+        connection.send_frame(
+            msgspec.json.encode({"id": request_id, "method": method, "params": params or {}})
+        )
+        return answered
+
+    def _abandon(self, request_id: int) -> None:
+        self._pending.pop(request_id, None)
+
+    def connection_made(self, connection: KlippyConnection) -> None:
+        """Begin a conversation."""
+        self._connection = connection
+        self._garbled = 0
+        self.log.info("Connected to Klippy")
+        self._session.connected()
+        self._watch = run_aside(
+            self._follow(), "following Klippy", self._lose_track, KlippyDisconnected, KlippyNotConnected
+        )
+
+    def connection_lost(self) -> None:
+        """End the conversation: whoever waits for an answer is told at once, then everybody."""
+        if self._connection is None:
+            return
+        self._connection = None
+        self.endpoints = None
+        self.objects = ()
+        pending, self._pending = self._pending, {}
+        for answered in pending.values():
+            answered.errback(KlippyDisconnected())
+        if self._watch is not None:
+            self._watch.cancel()
+        self.status.reset()
+        self.log.info("Disconnected from Klippy")
+        self._session.lost()
+
+    def frame_received(self, frame: bytes) -> None:
+        """Take one of Klippy's messages."""
+        try:
+            message = msgspec.json.decode(frame)
+        except (msgspec.DecodeError, RecursionError):
+            message = None
+        if not isinstance(message, dict):
+            self._garble(frame)
+        elif "id" in message:
+            self._answer(message)
+        else:
+            self._hear(message)
+
+    def _garble(self, frame: bytes) -> None:
+        self._garbled += 1
+        if self._garbled == 1:
+            self.log.warn("Klippy sent {size} bytes that are no JSON object; ignored", size=len(frame))
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        request_id = message["id"]
+        answered = self._pending.pop(request_id, None) if isinstance(request_id, int) else None
+        if answered is None:
+            self.log.debug("Klippy answered a request that nobody waits for: {id}", id=request_id)
+        elif "error" in message:
+            answered.errback(KlippyError(_error_text(message["error"])))
+        else:
+            result = message.get("result")
+            answered.callback(result if isinstance(result, dict) else {})
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        method, params = message.get("method"), message.get("params")
+        try:
+            if method == STATUS_METHOD:
+                self.status.changed(params or {})
+            elif method == CONSOLE_METHOD:
+                self._console(str((params or {})["response"]))
+            else:
+                self.log.debug("Klippy called {method}, which nobody has registered", method=method)
+        except (KeyError, TypeError, AttributeError):
+            self._garble(msgspec.json.encode(message))
+
+    def _console(self, response: str) -> None:
+        if _STATE_LINE in response:
+            self._nudge()
+        self._events.emit(GcodeResponse(response))
+
+    def status_changed(self, delivery: Delivery) -> None:
+        self._nudge()
+
+    def _nudge(self) -> None:
+        if not self._nudged.called:
+            self._nudged.callback(None)
+
+    async def _follow(self) -> None:
+        """Follow Klippy's state for as long as the connection lasts."""
+        await self._introduce()
+        while True:
+            self._nudged = Deferred()
+            info = await self.request("info")
+            await self._learn(str(info.get("state")), str(info.get("state_message", "")))
+            if self.state == "startup":
+                self._clock.callLater(STARTUP_POLL, self._nudge)
+            await self._nudged
+
+    async def _introduce(self) -> None:
+        client_info = {"program": "txraker", "version": __version__}
+        await self.request("info", {"client_info": client_info})
+        await self._learn_endpoints()
+        await self.request("gcode/subscribe_output", {"response_template": {"method": CONSOLE_METHOD}})
+        watching = self.status.subscribe(self, _WEBHOOKS)
+        run_aside(watching, "watching Klippy's state", self._report_fault, ApiError)
+
+    async def _learn(self, state: str, message: str) -> None:
+        before = self.state
+        if state == before:
+            return
+        if state == "ready":
+            await self._learn_endpoints()
+            self.objects = tuple((await self.request("objects/list")).get("objects", ()))
+        report(self._session, state)
+        if self.state != before:
+            self.log.info("Klippy is {state}: {message}", state=self.state, message=message.strip())
+
+    async def _learn_endpoints(self) -> None:
+        answer = await self.request("list_endpoints")
+        self.endpoints = frozenset(answer.get("endpoints", ()))
+        self._events.emit(EndpointsLearned(self.endpoints))
+
+    def _lose_track(self, where: str, fault: BaseException) -> str:
+        if self._connection is not None and self._connection.transport is not None:
+            self._connection.transport.loseConnection()
+        return self._report_fault(where, fault)
+
+    def ready(self) -> None:
+        """Announce that Klippy can print."""
+        self._events.emit(KlippyReady())
+
+    def shutdown(self) -> None:
+        """Announce that the printer was stopped."""
+        self._events.emit(KlippyShutdown())
+
+    def disconnected(self) -> None:
+        """Announce that Klippy is gone."""
+        self._events.emit(DisconnectedEvent())
+
+
+def _error_text(error: object) -> str:
+    if isinstance(error, dict):
+        return str(error.get("message", error))
+    return str(error)

@@ -1,0 +1,68 @@
+"""Where Klippy's socket is, and a connection attempt that lasts until it succeeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTime, IStreamClientEndpoint
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from zope.interface import implementer
+
+DEFAULT_SOCKET = Path("/tmp/klippy_uds")
+"""Where Klippy listens unless told otherwise. Contract: ``klippy_uds_address`` of ``[server]``."""
+
+ATTEMPT_INTERVAL = 0.25
+"""Seconds between two attempts to connect; one costs about as much as a clock tick."""
+
+
+def socket_finder(configured: Path | None, data_path: Path) -> Callable[[], Path]:
+    """Return what tells, at each attempt anew, which socket to try.
+
+    A configured address is final; without one, ``comms/klippy.sock`` in the data path is preferred to the
+    default whenever it exists.
+    """
+    if configured is not None:
+        return lambda: configured
+    beside_us = data_path / "comms" / "klippy.sock"
+    return lambda: beside_us if beside_us.exists() else DEFAULT_SOCKET
+
+
+@implementer(IStreamClientEndpoint)
+@define(eq=False)
+class PatientUnixEndpoint:
+    """Connects to a unix socket as soon as that is possible.
+
+    While it isn't, the reason is logged once, and again only when it changes.
+    """
+
+    _reactor: IReactorTime
+    _find: Callable[[], Path]
+    _log: Logger
+    _said: str = field(default="", init=False)
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        return Deferred.fromCoroutine(self._connect(protocolFactory))
+
+    async def _connect(self, factory: IProtocolFactory) -> IProtocol:
+        while True:
+            path = self._find()
+            try:
+                protocol: IProtocol = await UNIXClientEndpoint(self._reactor, str(path)).connect(factory)
+            except (ConnectError, OSError) as problem:
+                self._say(path, problem)
+                await deferLater(self._reactor, ATTEMPT_INTERVAL)
+            else:
+                self._said = ""
+                return protocol
+
+    def _say(self, path: Path, problem: Exception) -> None:
+        reason = str(problem)
+        if reason != self._said:
+            self._said = reason
+            self._log.warn("Klippy can't be reached at {path}: {reason}", path=str(path), reason=reason)

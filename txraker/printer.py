@@ -1,0 +1,171 @@
+"""One printer's server through its life: its folders, its log, its restarts and its virtual printer."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from importlib import resources
+from pathlib import Path
+
+from attrs import define, field
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogObserver,
+    Logger,
+    LogLevel,
+    LogLevelFilterPredicate,
+    LogPublisher,
+    globalLogPublisher,
+)
+
+from txraker import __version__
+from txraker.assembly import Assembly, assemble
+from txraker.config.configuration import Configuration
+from txraker.config.errors import ConfigError
+from txraker.config.load import load
+from txraker.errors import BadRequest
+from txraker.faults import fault_report, run_aside
+from txraker.reactor import Reactor
+from txraker.system.logfile import LogFile
+
+FOLDERS = ("config", "gcodes", "logs", "comms", "database", "backup", "certs")
+"""What a data path holds, as Klipper users know it."""
+
+LAST_WORDS = 0.1
+"""Seconds between the answer to a restart and the end of the connections that may still carry it."""
+
+
+@define(eq=False)
+class PrinterServer(Service):
+    """Serves one printer from its data path.
+
+    ``configuration`` is what was read before any privileges were dropped; a restart reads it anew.
+    """
+
+    _reactor: Reactor
+    data_path: Path
+    _config_path: Path | None
+    _configuration: Configuration
+    _simulate: bool
+    _log_file: LogFile = field(init=False)
+    _log: Logger = field(init=False)
+    _current: Assembly = field(init=False)
+    _simulator: IService | None = field(default=None, init=False)
+    _restarting: bool = field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._log_file = LogFile(self.data_path / "logs" / "moonraker.log", self._log_header)
+        self._log = _logger(self.data_path.name, self._log_file, debug=False)
+        self._current = self._assemble(self._configuration)
+
+    def startService(self) -> None:
+        """Begin to serve. Raises CannotListenError."""
+        _make_folders(self.data_path)
+        self._log_file.open()
+        try:
+            self._current.listen()
+        except CannotListenError:
+            self._log_file.close()
+            raise
+        super().startService()
+        if self._log_file.problem:
+            self.warn("log file", f"Nothing is logged to a file: {self._log_file.problem}")
+        if self._simulate:
+            self._start_simulator()
+        self._current.start()
+
+    def stopService(self) -> Deferred[None]:
+        """Take leave; the answer fires when nothing is left."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    def warn(self, key: str, text: str) -> None:
+        """Show a warning in this printer's ``server.info``."""
+        self._current.warnings.put(key, text)
+
+    async def restart(self) -> None:
+        """Replace the server by one that follows the configuration as it is now, very soon.
+
+        Raises BadRequest with the reason, and changes nothing, when that can't be done.
+        """
+        if self._restarting:
+            return
+        try:
+            successor = self._assemble(load(self.data_path, self._config_path))
+            if successor.address != self._current.address:
+                successor.listen()
+        except ConfigError as error:
+            raise BadRequest(f"The configuration can't be used: {error}") from None
+        except CannotListenError as error:
+            raise BadRequest(f"The new address can't be used: {error}") from None
+        self._restarting = True
+        self._reactor.callLater(LAST_WORDS, self._replace, successor)
+
+    def _replace(self, successor: Assembly) -> None:
+        run_aside(self._switch_to(successor), "a restart", fault_report(self._log))
+
+    async def _switch_to(self, successor: Assembly) -> None:
+        """Let the successor answer at once, while clients take leave of the predecessor."""
+        self._log.info("Restarting the server")
+        predecessor, self._current = self._current, successor
+        self._restarting = False
+        await predecessor.stop_listening()
+        if self.running:
+            successor.listen()
+            successor.start()
+        await predecessor.stop()
+
+    async def _stop(self) -> None:
+        await self._current.stop()
+        if self._simulator is not None and self._simulator.running:
+            await maybeDeferred(self._simulator.stopService)
+        self._log_file.close()
+
+    def _assemble(self, configuration: Configuration) -> Assembly:
+        return assemble(
+            self._reactor,
+            configuration,
+            self._log,
+            self._log_file,
+            self.restart,
+            self._simulated_socket if self._simulate else None,
+        )
+
+    @property
+    def _simulated_socket(self) -> Path:
+        return self.data_path / "comms" / "simulator.sock"
+
+    def _start_simulator(self) -> None:
+        from txraker.simulator.service import SimulatorService  # noqa: PLC0415  # only this needs it
+
+        gcodes = self.data_path / "gcodes"
+        if not any(gcodes.glob("**/*.gcode")):
+            sample = resources.files("txraker.simulator") / "sample.gcode"
+            with resources.as_file(sample) as source:
+                shutil.copyfile(source, gcodes / "txraker_sample.gcode")
+        self._simulator = SimulatorService(self._reactor, self._simulated_socket, gcodes)
+        self._simulator.startService()
+
+    def _log_header(self) -> str:
+        return (
+            f"{'-' * 20} txraker {__version__} {'-' * 20}\n"
+            f"Python {platform.python_version()} on {platform.platform()}\n"
+            f"Data path {self.data_path}, configuration {self._configuration.path or 'none'}\n"
+        )
+
+
+def _make_folders(data_path: Path) -> None:
+    for folder in (data_path, *(data_path / name for name in FOLDERS)):
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            folder.chmod(0o755)
+
+
+def _logger(name: str, log_file: ILogObserver, *, debug: bool) -> Logger:
+    """Return a printer's logger: to its own file, and to the log of the process."""
+    level = LogLevelFilterPredicate(LogLevel.debug if debug else LogLevel.info)
+    both = LogPublisher(log_file, globalLogPublisher)
+    return Logger(name, observer=FilteringLogObserver(both, [level]))

@@ -1,0 +1,94 @@
+"""``python -m txraker.simulator``: a virtual printer for front-end developers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from twisted.internet.interfaces import IReactorCore
+from twisted.logger import globalLogBeginner, textFileLogObserver
+
+from .options import SimulatorOptions
+from .service import SimulatorService
+
+_EPILOG = """\
+Error states on demand, as gcode on the printer's console:
+  SIMULATE_SHUTDOWN MSG="reason"   go to state shutdown, as after an emergency stop
+  SIMULATE_MCU_LOSS                lose the micro-controller: shutdown, then stuck in startup
+  SIMULATE_FILAMENT DETECTED=0     the filament runs out (1: it is back)
+  CALL_REMOTE_METHOD NAME=x K=V    call a method a client registered, as a macro would
+"""
+
+
+def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    defaults = SimulatorOptions()
+    parser = argparse.ArgumentParser(
+        prog="python -m txraker.simulator",
+        description="A virtual 3D printer that speaks Klippy's API on a unix socket.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--socket", type=Path, required=True, help="where to listen, e.g. /tmp/klippy_uds")
+    parser.add_argument("--gcodes", type=Path, required=True, help="directory of the virtual SD card")
+    parser.add_argument(
+        "--startup-seconds",
+        type=float,
+        default=defaults.startup_seconds,
+        help="time in state startup (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--restart-seconds",
+        type=float,
+        default=defaults.restart_seconds,
+        help="time without a socket during a restart (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--tick-seconds",
+        type=float,
+        default=defaults.tick_seconds,
+        help="period of status updates (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--speed",
+        type=float,
+        default=defaults.speed,
+        help="factor on motion and heating (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--fault",
+        choices=["config-error", "no-mcu"],
+        help="end in state error, or stay in startup",
+    )
+    chosen = parser.parse_args(arguments)
+    if not chosen.gcodes.is_dir():
+        parser.error(f"{chosen.gcodes} is not a directory")
+    if chosen.speed <= 0 or chosen.tick_seconds <= 0:
+        parser.error("--speed and --tick-seconds must be above zero")
+    return chosen
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run a virtual printer until a signal stops it."""
+    chosen = _arguments(arguments)
+    from twisted.internet import reactor  # noqa: PLC0415 - the one place that chooses a reactor
+
+    globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)
+    options = SimulatorOptions(
+        startup_seconds=chosen.startup_seconds,
+        restart_seconds=chosen.restart_seconds,
+        tick_seconds=chosen.tick_seconds,
+        speed=chosen.speed,
+        fault=chosen.fault,
+    )
+    service = SimulatorService(reactor, chosen.socket, chosen.gcodes, options=options)  # type: ignore[arg-type]
+    core = IReactorCore(reactor)
+    service.startService()
+    core.addSystemEventTrigger("before", "shutdown", service.stopService)
+    print(f"Virtual printer listening on {chosen.socket}", flush=True)
+    core.run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,257 @@
+"""Pure: one life of the host software, from start-up to the restart that ends it.
+
+The shell hands in connections, frames and the time; messages go out through each connection's ``send``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import define, field
+
+from .api import Api, Connection
+from .computer import HostInfo
+from .config import ConfigFile, SavedConfig
+from .console import Console
+from .errors import CommandError
+from .files import GcodeStore
+from .gcode import Command
+from .interpreter import CommandSpec, Interpreter, Steps
+from .options import Fault, SimulatorOptions
+from .printer import Printer
+from .state import (
+    CONFIG_ERROR,
+    MCU_LOST,
+    READY_MESSAGE,
+    STARTUP_MESSAGE,
+    State,
+    error_message,
+    shutdown_message,
+)
+from .status import StatusBoard
+from .thermal import Plant
+from .timeline import Timeline
+
+_MOTORS_OFF_SECONDS: Final = 0.8
+_GOODBYE_SECONDS: Final = 0.03
+
+
+@define
+class Hardware:
+    """What outlives a restart of the host: the plant, the saved configuration, what is broken, and time."""
+
+    timeline: Timeline
+    fault: Fault | None = None
+    plant: Plant = field(factory=Plant)
+    saved: SavedConfig = field(factory=SavedConfig)
+
+
+@define(eq=False)
+class Host:
+    """The host software.
+
+    ``started`` is the real time at which this life begins and ``epoch`` what event times start from;
+    ``on_exit`` is called when the host restarts: the shell then closes every connection.
+    """
+
+    options: SimulatorOptions
+    hardware: Hardware
+    gcodes: Path
+    info: HostInfo
+    started: float
+    epoch: float
+    on_exit: Callable[[], None]
+    state: State = State.STARTUP
+    state_message: str = STARTUP_MESSAGE
+    was_ready: bool = False
+    now: float = field(init=False)
+    console: Console = field(init=False)
+    printer: Printer = field(init=False)
+    board: StatusBoard = field(init=False)
+    api: Api = field(init=False)
+    _settles_at: float | None = field(init=False)
+    _exit_at: float | None = None
+    _restarting: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        hardware = self.hardware
+        self.now = self.started
+        self._settles_at = self.started + self.options.startup_seconds
+        hardware.saved.discard()
+        hardware.plant.power_off()
+        self.board = StatusBoard(self.options.tick_seconds)
+        self.api = Api(self)
+        self.console = Console(self.api.write_console)
+        self.printer = Printer(
+            hardware.timeline,
+            hardware.plant,
+            hardware.saved,
+            GcodeStore(self.gcodes),
+            ConfigFile.load(hardware.saved, self.gcodes, Path(self.info.config_file).parent),
+            self.console,
+            lambda: None if self.state is State.READY else self.state_message,
+            self.api.call_remote,
+        )
+        self.interpreter.register(self._commands())
+        self.board.providers = {
+            "gcode": lambda: {"commands": self.interpreter.table()},
+            "webhooks": lambda: {"state": self.state.value, "state_message": self.state_message},
+            **self.printer.objects(),
+        }
+
+    @property
+    def interpreter(self) -> Interpreter:
+        """Where scripts run."""
+        return self.printer.interpreter
+
+    @property
+    def eventtime(self) -> float:
+        """The present as an event time, in seconds."""
+        return round(self.epoch + self.now, 9)
+
+    @property
+    def next_wake(self) -> float | None:
+        """The real time at which :meth:`advance` is due, None when nothing is."""
+        wakes = [wake for wake in (self._settles_at, self._exit_at, self.board.next_tick) if wake is not None]
+        work = self.printer.wake
+        if work is not None:
+            wakes.append(self.hardware.timeline.real_time(work))
+        return min(wakes, default=None)
+
+    def connect(self, send: Callable[[Any], None]) -> Connection:
+        """A client connects; messages for it go to ``send``."""
+        return self.api.connect(send)
+
+    def disconnect(self, connection: Connection) -> None:
+        """A client is gone."""
+        self.api.disconnect(connection)
+
+    def receive(self, connection: Connection, frame: bytes, now: float) -> None:
+        """Handle one frame (without its terminator) from a client."""
+        self.advance(now)
+        self.api.receive(connection, frame)
+        self.advance(now)
+
+    def advance(self, now: float) -> None:
+        """Do everything that is due until a real time, in order."""
+        wake = self.next_wake
+        while wake is not None and wake <= now:
+            self._advance_to(wake)
+            wake = self.next_wake
+        self._advance_to(now)
+
+    def fail(self, reason: str) -> None:
+        """Go to state shutdown, for any reason in one line; the shell's clock need not move for it."""
+        if self.state is State.SHUTDOWN:
+            return
+        self.state, self.state_message = State.SHUTDOWN, shutdown_message(reason)
+        self._settles_at = None
+        self.console.info("Klipper state: Shutdown")
+        self.printer.shut_down(self.state_message)
+
+    def disconnect_mcu(self) -> None:
+        """Lose the micro-controller: shutdown now, and no way out of ``startup`` until it is back."""
+        self.hardware.fault = "no-mcu"
+        self.fail(MCU_LOST)
+
+    def reconnect_mcu(self) -> None:
+        """Find the micro-controller again: a host in start-up gets ready, one in shutdown needs a restart."""
+        self.hardware.fault = None
+        if self.state is State.STARTUP:
+            self._settles_at = self.now
+
+    def exit_soon(self) -> None:
+        """Say goodbye on the console shortly, and then exit."""
+        if not self._restarting:
+            self._restarting = True
+            self._exit_at = self.now + _GOODBYE_SECONDS
+
+    def restart_steps(self) -> Steps:
+        """Steps that bring the printer to rest and then restart the host."""
+        if self.state is State.READY:
+            self.printer.heating.turn_off()
+            yield from self.printer.toolhead.wait()
+            yield self.hardware.timeline.now + _MOTORS_OFF_SECONDS
+        self.exit_soon()
+
+    def _advance_to(self, now: float) -> None:
+        self.now = max(self.now, now)
+        if self._settles_at is not None and self._settles_at <= self.now:
+            self._settle()
+        self.printer.advance(self._printer_time())
+        if self.board.next_tick is not None and self.board.next_tick <= self.now:
+            self.board.tick(self.eventtime)
+        if self._exit_at is not None and self._exit_at <= self.now:
+            self._exit_at = None
+            self.console.info("Klipper state: Disconnect")
+            self.on_exit()
+
+    def _printer_time(self) -> float:
+        """The present as printer time; exactly the time of work that is due, in spite of rounding."""
+        timeline, work = self.hardware.timeline, self.printer.wake
+        present = timeline.printer_time(self.now)
+        if work is not None and timeline.real_time(work) <= self.now:
+            return max(present, work)
+        return present
+
+    def _settle(self) -> None:
+        """Start-up is over: ready, in error, or still waiting for the micro-controller."""
+        self._settles_at = None
+        if self.hardware.fault == "config-error":
+            self.state, self.state_message = State.ERROR, error_message(CONFIG_ERROR)
+        elif self.hardware.fault is None:
+            self.state, self.state_message = State.READY, READY_MESSAGE
+            self.was_ready = True
+            self.console.info("Klipper state: Ready")
+
+    def _commands(self) -> list[CommandSpec]:
+        def base(
+            name: str, handler: Callable[[Command], Steps | None], text: str | None = None
+        ) -> CommandSpec:
+            return CommandSpec(name, handler, text, always=True)
+
+        def simulated(name: str, handler: Callable[[Command], Steps | None], text: str) -> CommandSpec:
+            return CommandSpec(name, handler, f"Simulator: {text}")
+
+        return [
+            base("M110", lambda command: None),
+            base("M112", lambda command: self.fail("Shutdown due to M112 command")),
+            base("M115", self._cmd_m115),
+            base("RESTART", self._cmd_restart, "Reload config file and restart host software"),
+            base("FIRMWARE_RESTART", self._cmd_restart, "Restart firmware, host, and reload config"),
+            base("ECHO", lambda command: self.console.info(command.line)),
+            base("STATUS", self._cmd_status, "Report the printer status"),
+            base("HELP", self._cmd_help, "Report the list of available extended G-Code commands"),
+            CommandSpec("SAVE_CONFIG", self._cmd_save_config, "Overwrite config file and restart"),
+            simulated("SIMULATE_SHUTDOWN", self._cmd_simulate_shutdown, "MSG=x ends in state shutdown"),
+            simulated("SIMULATE_MCU_LOSS", self._cmd_mcu_loss, "loses the micro-controller"),
+        ]
+
+    def _cmd_m115(self, command: Command) -> None:
+        self.console.raw(f"FIRMWARE_VERSION:{self.info.software_version} FIRMWARE_NAME:Klipper")
+
+    def _cmd_restart(self, command: Command) -> Steps:
+        return self.restart_steps()
+
+    def _cmd_save_config(self, command: Command) -> Steps:
+        self.hardware.saved.commit()
+        return self.restart_steps()
+
+    def _cmd_status(self, command: Command) -> None:
+        if self.state is not State.READY:
+            word = "Shutdown" if self.state is State.SHUTDOWN else "Not ready"
+            raise CommandError(f"{self.state_message}Klipper state: {word}")
+        self.console.info("Klipper state: Ready")
+
+    def _cmd_help(self, command: Command) -> None:
+        lines = ["Available extended commands:"]
+        lines += [f"{name:<10}: {text}" for name, text in sorted(self.interpreter.help().items())]
+        self.console.info("\n".join(lines))
+
+    def _cmd_simulate_shutdown(self, command: Command) -> None:
+        self.fail(command.get("MSG", "Simulated shutdown"))
+
+    def _cmd_mcu_loss(self, command: Command) -> None:
+        self.disconnect_mcu()

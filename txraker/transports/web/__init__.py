@@ -1,0 +1,1 @@
+"""HTTP: the tree of resources, the limits of a request, and how answers are written."""

@@ -1,0 +1,28 @@
+"""Cross-origin headers: which web pages may read our answers."""
+
+from __future__ import annotations
+
+from twisted.web.server import Request
+
+from txraker.access import Access
+
+_ALLOWED_METHODS = b"GET, POST, PUT, PATCH, DELETE, OPTIONS"
+_ALLOWED_HEADERS = (
+    b"Origin, Accept, Content-Type, X-Requested-With, X-CRSF-Token, Authorization, X-Access-Token, X-Api-Key"
+)
+
+
+def add_cors_headers(request: Request, access: Access) -> None:
+    """Let the page that asks read the answer, if its origin is allowed; preflights are told what may come."""
+    origin = request.getHeader("Origin")
+    if origin is None:
+        return
+    request.setHeader(b"Vary", b"Origin")
+    if not access.allows_origin(origin):
+        return
+    request.setHeader(b"Access-Control-Allow-Origin", origin.encode("latin-1", "ignore"))
+    if request.method == b"OPTIONS":
+        request.setHeader(b"Access-Control-Allow-Methods", _ALLOWED_METHODS)
+        request.setHeader(b"Access-Control-Allow-Headers", _ALLOWED_HEADERS)
+        if request.getHeader("Access-Control-Request-Private-Network") == "true":
+            request.setHeader(b"Access-Control-Allow-Private-Network", b"true")

@@ -1,0 +1,124 @@
+"""A request whose size is limited before any work is done for it.
+
+twisted.web keeps a body whole, in memory or in a temporary file, before a resource sees the request. Here a
+body over the limit is refused as soon as its length is known: from Content-Length before the first byte,
+or else when the limit is passed.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import msgspec
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.internet.tcp import Connection as TCPConnection
+from twisted.python.failure import Failure
+from twisted.web.http import RESPONSES, HTTPChannel
+from twisted.web.server import Request, Site
+
+from txraker.errors import ApiError, PayloadTooLarge
+
+LONGEST_BODY = 5 * 1024 * 1024
+"""Bytes of an API request's body: the arguments of one call."""
+
+LINGER = 2.0
+"""Seconds for which a refused client may go on sending, so that it gets to read why it was refused."""
+
+JSON = b"application/json; charset=UTF-8"
+
+
+def error_body(error: ApiError) -> bytes:
+    """Return the JSON text that tells an HTTP client what went wrong."""
+    return msgspec.json.encode({"error": {"code": error.http_status, "message": str(error)}})
+
+
+class LimitedRequest(Request):
+    """A request that is refused, with its connection, when its body is too long."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._body = BytesIO()
+        self._received = 0
+        self._refused = False
+
+    def gotLength(self, length: int | None) -> None:
+        """Learn the body's length, None if the client didn't tell."""
+        self.content = self._body
+        if length is not None and length > LONGEST_BODY:
+            self._refuse()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        if self._refused:
+            return
+        self._received += len(data)
+        if self._received > LONGEST_BODY:
+            self._refuse()
+        else:
+            self._body.write(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Go on to the resource, unless the request was refused."""
+        if not self._refused:
+            super().requestReceived(command, path, version)
+
+    def _refuse(self) -> None:
+        self._refused = True
+        error = PayloadTooLarge(f"The request's body is longer than {LONGEST_BODY} bytes")
+        body = error_body(error)
+        self.responseHeaders.setRawHeaders(b"Content-Type", [JSON])
+        self.responseHeaders.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
+        self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        channel: TrackedChannel = self.channel  # type: ignore[assignment]  # our site makes no others
+        status = error.http_status
+        channel.writeHeaders(b"HTTP/1.1", b"%d" % status, RESPONSES[status], self.responseHeaders)
+        channel.write(body)
+        transport: TCPConnection = channel.transport  # type: ignore[assignment]  # sites listen on TCP
+        transport.loseWriteConnection()
+        channel.site.reactor.callLater(LINGER, transport.abortConnection)
+
+
+class TrackedChannel(HTTPChannel):
+    """An HTTP connection that its site knows, so that it can be closed with the site."""
+
+    site: LimitedSite
+
+    def connectionMade(self) -> None:
+        """Be known."""
+        self.site.channels.add(self)
+        super().connectionMade()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Be forgotten."""
+        self.site.channels.discard(self)
+        super().connectionLost(reason)
+
+    def release(self) -> None:
+        """Let another protocol have the connection: no timeout, no producer, and not ours to close."""
+        self.site.channels.discard(self)
+        self.setTimeout(None)
+        self.transport.unregisterProducer()  # type: ignore[union-attr]  # a connected TCP transport
+
+
+class LimitedSite(Site):
+    """A site whose requests are limited. ``reactor`` times the end of refused connections."""
+
+    protocol = TrackedChannel  # type: ignore[assignment]  # HTTP/1.1 only, so no negotiating wrapper
+    requestFactory = LimitedRequest
+    displayTracebacks = False
+    noisy = False
+
+    def __init__(self, resource: Any, reactor: IReactorTime) -> None:
+        super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor, timeout=60)
+        self.reactor = reactor
+        self.channels: set[TrackedChannel] = set()
+
+    def close_connections(self) -> None:
+        """Close every connection, idle or not, once what is written to it is sent."""
+        for channel in list(self.channels):
+            channel.loseConnection()
+
+    def log(self, request: Any) -> None:
+        """Write no access log: a printer's front-ends ask several times a second, for months."""

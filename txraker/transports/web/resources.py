@@ -1,0 +1,224 @@
+"""The API over HTTP: request lines to endpoints, outcomes to responses; and JSON-RPC in a POST body."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from attrs import define
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource
+from twisted.web.server import NOT_DONE_YET, Request
+from zope.interface import implementer
+
+from txraker import __version__
+from txraker.access import Access, client_address
+from txraker.api.arguments import parse_query
+from txraker.api.caller import Caller, Transport
+from txraker.api.dispatch import Dispatcher
+from txraker.api.endpoint import Endpoint
+from txraker.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound, Unauthorized
+from txraker.faults import FaultReport
+from txraker.transports.web.cors import add_cors_headers
+from txraker.transports.web.request import JSON, error_body
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+@define(eq=False)
+class Door:
+    """What every resource needs to let a request in: who may, the road, and where defects are reported."""
+
+    dispatcher: Dispatcher
+    access: Access
+    report_fault: FaultReport
+
+    def caller(self, request: Request, transport: Transport) -> Caller:
+        """Return who is asking."""
+        headers = request.requestHeaders
+        address = client_address(
+            getattr(request.getClientAddress(), "host", ""),
+            headers.getRawHeaders("X-Forwarded-For", []),
+            headers.getRawHeaders("X-Real-IP", []),
+        )
+        return Caller(transport, address, self.access.trusts(address))
+
+
+@define(eq=False)
+class Leaf:
+    """A resource at the end of its branch, answering in JSON whatever happens."""
+
+    door: Door
+    isLeaf = True
+
+    def getChildWithDefault(self, _name: bytes, _request: Request) -> IResource:
+        """Be the resource of every path below."""
+        return self  # type: ignore[return-value]  # its subclasses provide IResource
+
+    def putChild(self, _path: bytes, _child: IResource) -> None:
+        """Refuse: a leaf has no children."""
+        raise TypeError("a leaf has no children")
+
+    def render(self, request: Request) -> int:
+        request.setHeader(b"Server", b"txraker/" + __version__.encode())
+        add_cors_headers(request, self.door.access)
+        try:
+            self.respond(request)
+        except ApiError as error:
+            write_error(request, error)
+        except Exception as fault:
+            write_error(request, InternalError(self.door.report_fault("an HTTP request", fault)))
+        return NOT_DONE_YET
+
+    def respond(self, request: Request) -> None:
+        """Write a response, now or later; an ApiError raised here becomes one."""
+        raise NotFound("Not Found")
+
+    def write_outcome(
+        self, request: Request, work: Awaitable[Any], write: Callable[[Request, Any], None], *, cancel: bool
+    ) -> None:
+        """Write what an awaitable comes to; a client that hangs up cancels it if ``cancel`` says so."""
+
+        async def outcome() -> None:
+            try:
+                result = await work
+                if not gone:
+                    write(request, result)
+            except ApiError as error:
+                if not gone:
+                    write_error(request, error)
+            except CancelledError:
+                pass
+            except Exception as fault:
+                incident = self.door.report_fault("an HTTP response", fault)
+                if not gone:
+                    write_error(request, InternalError(incident))
+
+        gone: list[Failure] = []
+        hung_up = request.notifyFinish()
+        working = Deferred.fromCoroutine(outcome())
+
+        def hang_up(failure: Failure) -> None:
+            gone.append(failure)
+            if cancel:
+                working.cancel()
+
+        hung_up.addErrback(hang_up)
+
+
+@implementer(IResource)
+class Nothing(Leaf):
+    """What is outside the route prefix: not there."""
+
+
+@implementer(IResource)
+@define(eq=False)
+class ApiResource(Leaf):
+    """Every path of the API below a prefix: declared endpoints, and those Klippy has at run time."""
+
+    prefix: str = ""
+
+    def respond(self, request: Request) -> None:
+        caller = self.door.caller(request, Transport.HTTP)
+        path = request.path.decode("latin-1").removeprefix(self.prefix)
+        method = request.method.decode("latin-1")
+        if method == "OPTIONS":
+            self._say_options(request, path)
+            return
+        endpoint = self._find(caller, path, method)
+        call = self.door.dispatcher.call(endpoint, caller, _arguments(request))
+        self.write_outcome(request, call, write_result, cancel=endpoint.reads_only)
+
+    def _find(self, caller: Caller, path: str, method: str) -> Endpoint:
+        try:
+            return self.door.dispatcher.find_path(path, method)
+        except ApiError:
+            if not caller.trusted:
+                raise Unauthorized from None
+            raise
+
+    def _say_options(self, request: Request, path: str) -> None:
+        verbs = self.door.dispatcher.verbs(path)
+        if not verbs:
+            raise NotFound("Not Found")
+        request.setHeader(b"Allow", ", ".join(verbs).encode())
+        request.setResponseCode(204)
+        request.finish()
+
+
+@implementer(IResource)
+class JsonRpcResource(Leaf):
+    """``POST /server/jsonrpc``: the body is a JSON-RPC text, and so is the answer, errors included."""
+
+    def respond(self, request: Request) -> None:
+        if request.method == b"OPTIONS":
+            request.setHeader(b"Allow", b"POST, OPTIONS")
+            request.setResponseCode(204)
+            request.finish()
+            return
+        if request.method != b"POST":
+            raise MethodNotAllowed("JSON-RPC is asked by POST", ("POST", "OPTIONS"))
+        caller = self.door.caller(request, Transport.JSONRPC_HTTP)
+        answer = self.door.dispatcher.answer(_body(request), caller)
+        self.write_outcome(request, answer, _write_answer, cancel=False)
+
+
+def write_result(request: Request, result: object) -> None:
+    """Write a successful answer."""
+    _write(request, 200, b'{"result":' + msgspec.json.encode(result) + b"}")
+
+
+def write_error(request: Request, error: ApiError) -> None:
+    """Write what went wrong."""
+    if isinstance(error, MethodNotAllowed):
+        request.setHeader(b"Allow", ", ".join(error.allowed).encode())
+    _write(request, error.http_status, error_body(error))
+
+
+def _write_answer(request: Request, answer: bytes | None) -> None:
+    if answer is None:
+        request.setResponseCode(204)
+        request.finish()
+    else:
+        _write(request, 200, answer)
+
+
+def _write(request: Request, status: int, body: bytes) -> None:
+    request.setResponseCode(status)
+    request.setHeader(b"Content-Type", JSON)
+    request.setHeader(b"Content-Length", b"%d" % len(body))
+    request.write(body)
+    request.finish()
+
+
+def _body(request: Request) -> bytes:
+    content = request.content
+    return content.read() if content is not None else b""
+
+
+def _arguments(request: Request) -> dict[str, object]:
+    _, _, query = request.uri.partition(b"?")
+    arguments = parse_query(query)
+    body = _body(request)
+    if body:
+        arguments.update(_body_arguments(request.getHeader("Content-Type") or "", body))
+    return arguments
+
+
+def _body_arguments(content_type: str, body: bytes) -> dict[str, object]:
+    kind = content_type.split(";", 1)[0].strip().lower()
+    if kind == _FORM:
+        return parse_query(body)
+    if kind and kind != "application/json":
+        return {}
+    try:
+        arguments = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        if not kind or not body.strip():
+            return {}
+        raise BadRequest("The request's body is not JSON, as its Content-Type says") from None
+    if not isinstance(arguments, dict):
+        raise BadRequest("The request's body must be a JSON object")
+    return arguments
