@@ -6,13 +6,12 @@ Nothing is looked up: each part is given its collaborators here, in an order wit
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -167,7 +166,7 @@ def assemble(
     clients = Clients(options.max_websocket_connections)
     for notification in (KlippyReady, KlippyShutdown, KlippyDisconnected, GcodeResponse):
         events.on(notification, clients.broadcast)
-    dispatcher = Dispatcher(report_fault, partial(unknown_path, klippy), _side_by_side)
+    dispatcher = Dispatcher(report_fault, partial(unknown_path, klippy))
 
     loader = _Loader(dispatcher, configuration, warnings, report_fault)
     configuration.read("klippy_apis", NoOptions)
@@ -193,7 +192,3 @@ def assemble(
 
 def _path(address: str | None) -> Path | None:
     return Path(os.path.expanduser(address)) if address else None
-
-
-def _side_by_side(calls: Sequence[Coroutine[Any, Any, bytes | None]]) -> Deferred[list[bytes | None]]:
-    return gatherResults([Deferred.fromCoroutine(call) for call in calls])

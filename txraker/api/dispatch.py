@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
 
 from attrs import Factory, define
 
@@ -13,9 +12,6 @@ from txraker.api.caller import Caller, Transport
 from txraker.api.endpoint import Endpoint, Permission, Verb
 from txraker.errors import ApiError, InternalError, MethodNotAllowed, NotFound, Unauthorized
 
-Gather = Callable[[Sequence[Coroutine[Any, Any, "bytes | None"]]], Awaitable[Sequence["bytes | None"]]]
-"""Runs coroutines side by side and gives their results in order."""
-
 
 @define
 class Dispatcher:
@@ -23,12 +19,11 @@ class Dispatcher:
 
     ``report_fault`` is told of every exception that is no :class:`~txraker.errors.ApiError` and returns
     the incident id that the client may know. ``unknown`` says what is missing when neither a path nor a
-    method of that name exists. ``gather`` runs the calls of a batch.
+    method of that name exists.
     """
 
     _report_fault: Callable[[str, Exception], str]
     _unknown: Callable[[str], ApiError | None]
-    _gather: Gather
     _by_name: dict[str, Endpoint] = Factory(dict)
     _by_path: dict[str, list[Endpoint]] = Factory(dict)
 
@@ -107,11 +102,14 @@ class Dispatcher:
             raise InternalError(self._report_fault(endpoint.name, fault)) from None
 
     async def answer(self, text: bytes | str, caller: Caller) -> bytes | None:
-        """Answer one JSON-RPC text; None when there is nothing to say (only notifications)."""
+        """Answer one JSON-RPC text; None when there is nothing to say (only notifications).
+
+        The calls of a batch are made one after the other, as clients expect who move files by them.
+        """
         message = jsonrpc.parse(text)
         if not isinstance(message, jsonrpc.Batch):
             return await self._answer_entry(message, caller)
-        answers = await self._gather([self._answer_entry(entry, caller) for entry in message.entries])
+        answers = [await self._answer_entry(entry, caller) for entry in message.entries]
         said = [answer for answer in answers if answer is not None]
         return jsonrpc.encode_batch(said) if said else None
 

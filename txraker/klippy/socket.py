@@ -46,6 +46,9 @@ class PatientUnixEndpoint:
     _log: Logger
     _said: str = field(default="", init=False)
 
+    def __str__(self) -> str:
+        return f"Klippy at {self._find()}"
+
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         return Deferred.fromCoroutine(self._connect(protocolFactory))
 

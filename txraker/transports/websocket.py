@@ -67,10 +67,11 @@ class ApiWebSocket(WebSocketServerProtocol):
         self._server.status.unsubscribe(self)
 
     def send(self, text: bytes) -> None:
-        self.sendMessage(text)
+        if self.state == self.STATE_OPEN:
+            self.sendMessage(text)
 
     def status_changed(self, delivery: Delivery) -> None:
-        self.sendMessage(delivery.text)
+        self.send(delivery.text)
 
     def close(self, code: int, reason: str) -> None:
         if self.state == self.STATE_OPEN:

@@ -1,0 +1,118 @@
+"""A Klippy that answers from memory: provides IKlippy and IStatusFeed without a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from txraker.errors import KlippyDisconnected, KlippyNotConnected
+from txraker.events import (
+    EndpointsLearned,
+    Events,
+    GcodeResponse,
+    KlippyReady,
+    KlippyShutdown,
+)
+from txraker.events import (
+    KlippyDisconnected as DisconnectedEvent,
+)
+from txraker.faults import FaultReport
+from txraker.interfaces import IKlippy
+from txraker.klippy.session import KlippyState, Session, new_session, report
+from txraker.klippy.status import StatusFeed
+
+Answer = Callable[[Mapping[str, Any]], "dict[str, Any] | Deferred[dict[str, Any]]"]
+
+
+@implementer(IKlippy)
+@define(eq=False)
+class MemoryKlippy:
+    """Does what the real one does as seen through IKlippy, when its test says so.
+
+    ``answers`` maps Klippy's methods to what answers them: a function of the params that returns the
+    result, returns a Deferred of it, or raises KlippyError. Every request is noted in ``requests``.
+    """
+
+    _clock: IReactorTime
+    _events: Events
+    _report_fault: FaultReport
+    objects: tuple[str, ...] = ()
+    endpoints: frozenset[str] | None = None
+    answers: dict[str, Answer] = field(factory=dict)
+    requests: list[tuple[str, Mapping[str, Any]]] = field(factory=list, init=False)
+    status: StatusFeed = field(init=False)
+    _session: Session = field(init=False)
+    _waiting: list[Deferred[dict[str, Any]]] = field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._session = new_session(self)
+        self.status = StatusFeed(self._clock, self.request, self._report_fault)
+
+    @property
+    def state(self) -> KlippyState:
+        """The state last announced."""
+        return self._session.state()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self.state != "disconnected"
+
+    def request(self, method: str, params: Mapping[str, object] | None = None) -> Deferred[dict[str, Any]]:
+        if not self.connected:
+            raise KlippyNotConnected
+        self.requests.append((method, params or {}))
+        waiting: Deferred[dict[str, Any]] = Deferred()
+        self._waiting.append(waiting)
+        answer = self.answers.get(method)
+        if answer is not None:
+            answered: Deferred[dict[str, Any]] = Deferred.fromCoroutine(_answer(answer, params or {}))
+            answered.chainDeferred(waiting)
+        return waiting
+
+    def connect(self) -> None:
+        """Be there, and starting."""
+        self._session.connected()
+
+    def become(self, state: KlippyState) -> None:
+        """Report a state, learned endpoints first when it is ``ready``."""
+        if state == "ready":
+            self.endpoints = frozenset(self.answers)
+            self._events.emit(EndpointsLearned(self.endpoints))
+        report(self._session, state)
+
+    def disconnect(self) -> None:
+        """Go away: whoever waits for an answer is told."""
+        waiting, self._waiting = self._waiting, []
+        self.endpoints = None
+        for waiter in waiting:
+            if not waiter.called:
+                waiter.errback(KlippyDisconnected())
+        self.status.reset()
+        self._session.lost()
+
+    def say(self, response: str) -> None:
+        """Write a message to the console."""
+        self._events.emit(GcodeResponse(response))
+
+    def ready(self) -> None:
+        """Announce that Klippy can print."""
+        self._events.emit(KlippyReady())
+
+    def shutdown(self) -> None:
+        """Announce that the printer was stopped."""
+        self._events.emit(KlippyShutdown())
+
+    def disconnected(self) -> None:
+        """Announce that Klippy is gone."""
+        self._events.emit(DisconnectedEvent())
+
+
+async def _answer(answer: Answer, params: Mapping[str, Any]) -> dict[str, Any]:
+    result = answer(params)
+    return await result if isinstance(result, Deferred) else result
