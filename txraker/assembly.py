@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from attrs import define, field
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import CancelledError, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -162,11 +162,12 @@ def assemble(
     warnings = ServerWarnings(log)
     events = Events(report_fault)
     find_socket = socket_finder(klippy_socket or _path(options.klippy_uds_address), configuration.data_path)
-    klippy = KlippyClient(reactor, PatientUnixEndpoint(reactor, find_socket, log), events, report_fault, log)
+    socket = PatientUnixEndpoint(reactor, find_socket, log, warnings)
+    klippy = KlippyClient(reactor, socket, events, report_fault, log)
     clients = Clients(options.max_websocket_connections)
     for notification in (KlippyReady, KlippyShutdown, KlippyDisconnected, GcodeResponse):
         events.on(notification, clients.broadcast)
-    dispatcher = Dispatcher(report_fault, partial(unknown_path, klippy))
+    dispatcher = Dispatcher(report_fault, partial(unknown_path, klippy), CancelledError)
 
     loader = _Loader(dispatcher, configuration, warnings, report_fault)
     configuration.read("klippy_apis", NoOptions)

@@ -128,7 +128,7 @@ def makeService(options: Options) -> IService:
         else:
             printers.append(printer)
     if not printers:
-        raise usage.UsageError("; ".join(disabled.values()))
+        raise SystemExit("txraker: " + "; ".join(disabled.values()))
     return Host(ServiceManager.of(reactor, os.environ), printers, disabled)
 
 

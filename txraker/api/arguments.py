@@ -100,12 +100,14 @@ def read_arguments(
     ``is_query`` says that the arguments came from an HTTP request rather than from JSON-RPC params.
     Raises :class:`BadRequest` naming the argument and the rule.
     """
+    parameters = tuple(parameters)
+    declared = {parameter.name for parameter in parameters}
     values = {}
     for parameter in parameters:
         source = arguments
         rest = parameter.rest_of_query
         if rest is not None and is_query and parameter.name not in arguments:
-            gathered = {key: value for key, value in arguments.items() if key not in rest.reserved}
+            gathered = {key: value for key, value in arguments.items() if key not in rest.reserved | declared}
             source = {parameter.name: gathered}
         values[parameter.name] = parameter.read(source)
     return values
@@ -180,18 +182,23 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
 
 
 def _converter(hint: Any, metas: tuple[msgspec.Meta, ...]) -> Callable[[object], object]:
+    checks = [check for meta in metas for check in _checks(hint, meta)]
+    convert = _plain_converter(hint)
+    return _bounded(convert, checks) if checks else convert
+
+
+def _plain_converter(hint: Any) -> Callable[[object], object]:
     if hint is Any or hint is object:
         return _anything
     if get_origin(hint) is Literal:
         return _choice(get_args(hint))
     if get_origin(hint) is list:
-        return _list_of(_converter(get_args(hint)[0], ()))
-    plain = {str: _text, bool: _boolean, int: _integer, float: _number, dict: _object}.get(
-        get_origin(hint) or hint
-    )
-    if plain is None:
-        raise TypeError(f"{hint} can't be the type of an endpoint's parameter")
-    return _bounded(plain, metas) if metas else plain
+        return _list_of(_plain_converter(get_args(hint)[0]))
+    plain = {str: _text, bool: _boolean, int: _integer, float: _number, dict: _object}
+    try:
+        return plain[get_origin(hint) or hint]
+    except KeyError:
+        raise TypeError(f"{hint} can't be the type of an endpoint's parameter") from None
 
 
 def _anything(value: object) -> object:
@@ -285,11 +292,10 @@ def _choice(choices: tuple[object, ...]) -> Callable[[object], object]:
     return convert
 
 
-def _bounded(
-    plain: Callable[[object], object], metas: tuple[msgspec.Meta, ...]
-) -> Callable[[object], object]:
-    checks = [check for meta in metas for check in _checks(meta)]
+_Check = tuple[Callable[[Any], bool], str]
 
+
+def _bounded(plain: Callable[[object], object], checks: list[_Check]) -> Callable[[object], object]:
     def convert(value: object) -> object:
         converted = plain(value)
         for holds, rule in checks:
@@ -300,8 +306,10 @@ def _bounded(
     return convert
 
 
-def _checks(meta: msgspec.Meta) -> list[tuple[Callable[[Any], bool], str]]:
-    checks: list[tuple[Callable[[Any], bool], str]] = []
+def _checks(hint: object, meta: msgspec.Meta) -> list[_Check]:
+    if any(getattr(meta, name) is not None for name in ("gt", "lt", "multiple_of", "pattern")):
+        raise TypeError(f"{hint}: the bounds of a parameter are ge, le, min_length and max_length")
+    checks: list[_Check] = []
     if (least := meta.ge) is not None:
         checks.append((lambda value: value >= least, f"at least {least}"))
     if (most := meta.le) is not None:
@@ -310,6 +318,8 @@ def _checks(meta: msgspec.Meta) -> list[tuple[Callable[[Any], bool], str]]:
         checks.append((lambda value: len(value) >= shortest, f"at least {shortest} long"))
     if (longest := meta.max_length) is not None:
         checks.append((lambda value: len(value) <= longest, f"at most {longest} long"))
+    if checks and get_origin(hint) is Literal:
+        raise TypeError(f"{hint}: a choice has no bounds")
     return checks
 
 

@@ -19,34 +19,34 @@ class Dispatcher:
 
     ``report_fault`` is told of every exception that is no :class:`~txraker.errors.ApiError` and returns
     the incident id that the client may know. ``unknown`` says what is missing when neither a path nor a
-    method of that name exists.
+    method of that name exists. ``cancelled`` is what a call raises that nobody waits for any more.
     """
 
     _report_fault: Callable[[str, Exception], str]
     _unknown: Callable[[str], ApiError | None]
+    _cancelled: type[BaseException]
     _by_name: dict[str, Endpoint] = Factory(dict)
     _by_path: dict[str, list[Endpoint]] = Factory(dict)
 
     def add(self, endpoints: Iterable[Endpoint]) -> None:
         """Make endpoints reachable. Two of one name, or of one verb and path, are a programming error."""
         for endpoint in endpoints:
+            siblings = self._by_path.get(endpoint.path, [])
             if endpoint.name in self._by_name:
                 raise ValueError(f"two endpoints are named {endpoint.name}")
+            if any(endpoint.verbs & sibling.verbs for sibling in siblings):
+                raise ValueError(f"two endpoints answer {endpoint.path}")
             self._by_name[endpoint.name] = endpoint
             if endpoint.path:
-                siblings = self._by_path.setdefault(endpoint.path, [])
-                if any(endpoint.verbs & sibling.verbs for sibling in siblings):
-                    raise ValueError(f"two endpoints answer {endpoint.path}")
-                siblings.append(endpoint)
+                self._by_path[endpoint.path] = [*siblings, endpoint]
 
     def remove(self, endpoints: Iterable[Endpoint]) -> None:
         """Make endpoints unreachable again."""
         for endpoint in endpoints:
             del self._by_name[endpoint.name]
             if endpoint.path:
-                siblings = self._by_path[endpoint.path]
-                siblings.remove(endpoint)
-                if not siblings:
+                self._by_path[endpoint.path].remove(endpoint)
+                if not self._by_path[endpoint.path]:
                     del self._by_path[endpoint.path]
 
     def endpoints(self) -> list[Endpoint]:
@@ -96,7 +96,7 @@ class Dispatcher:
             return await endpoint.handler(
                 caller, **read_arguments(endpoint.parameters, arguments, is_query=is_query)
             )
-        except ApiError:
+        except (ApiError, self._cancelled):
             raise
         except Exception as fault:
             raise InternalError(self._report_fault(endpoint.name, fault)) from None

@@ -6,6 +6,8 @@ frame is taken off the socket and handed on at once, and whoever is slow must be
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from itertools import count
 from typing import Any
@@ -35,7 +37,7 @@ from txraker.events import (
 from txraker.faults import FaultReport, run_aside
 from txraker.interfaces import IKlippy, IStatusSubscriber
 from txraker.klippy.framing import TERMINATOR, FrameSplitter, FrameTooLong
-from txraker.klippy.session import KlippyState, Session, new_session, report
+from txraker.klippy.session import KlippyState, Session
 from txraker.klippy.status import STATUS_METHOD, StatusFeed
 from txraker.klippy.subscriptions import Delivery, Wish
 
@@ -48,6 +50,10 @@ STARTUP_POLL = 0.1
 CONSOLE_METHOD = "process_gcode_response"
 _STATE_LINE = "// Klipper state:"
 _WEBHOOKS = Wish.of({"webhooks": ["state", "state_message"]})
+
+
+class _ConsoleOutput(msgspec.Struct):
+    response: str
 
 
 class KlippyConnection(Protocol):
@@ -121,7 +127,7 @@ class KlippyClient:
     _garbled: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._session = new_session(self)
+        self._session = Session(self)
         self.status = StatusFeed(self._clock, self.request, self._report_fault)
         factory = _Connections(self)
         self.service = ClientService(
@@ -131,7 +137,7 @@ class KlippyClient:
     @property
     def state(self) -> KlippyState:
         """The state last announced."""
-        return self._session.state()
+        return self._session.state
 
     @property
     def connected(self) -> bool:
@@ -181,25 +187,22 @@ class KlippyClient:
 
     def frame_received(self, frame: bytes) -> None:
         """Take one of Klippy's messages."""
-        try:
-            message = msgspec.json.decode(frame)
-        except (msgspec.DecodeError, RecursionError):
-            message = None
+        message = _decoded(frame)
         if not isinstance(message, dict):
-            self._garble(frame)
+            self._garble("frame")
         elif "id" in message:
             self._answer(message)
         else:
             self._hear(message)
 
-    def _garble(self, frame: bytes) -> None:
+    def _garble(self, what: str) -> None:
         self._garbled += 1
         if self._garbled == 1:
-            self.log.warn("Klippy sent {size} bytes that are no JSON object; ignored", size=len(frame))
+            self.log.warn("Klippy sent a {what} that can't be understood; ignored", what=what)
 
     def _answer(self, message: dict[str, Any]) -> None:
         request_id = message["id"]
-        answered = self._pending.pop(request_id, None) if isinstance(request_id, int) else None
+        answered = self._pending.pop(request_id, None) if type(request_id) is int else None
         if answered is None:
             self.log.debug("Klippy answered a request that nobody waits for: {id}", id=request_id)
         elif "error" in message:
@@ -212,13 +215,13 @@ class KlippyClient:
         method, params = message.get("method"), message.get("params")
         try:
             if method == STATUS_METHOD:
-                self.status.changed(params or {})
+                self.status.changed(params)
             elif method == CONSOLE_METHOD:
-                self._console(str((params or {})["response"]))
+                self._console(msgspec.convert(params, _ConsoleOutput).response)
             else:
                 self.log.debug("Klippy called {method}, which nobody has registered", method=method)
-        except (KeyError, TypeError, AttributeError):
-            self._garble(msgspec.json.encode(message))
+        except msgspec.ValidationError:
+            self._garble(str(method))
 
     def _console(self, response: str) -> None:
         if _STATE_LINE in response:
@@ -239,9 +242,12 @@ class KlippyClient:
             self._nudged = Deferred()
             info = await self.request("info")
             await self._learn(str(info.get("state")), str(info.get("state_message", "")))
-            if self.state == "startup":
-                self._clock.callLater(STARTUP_POLL, self._nudge)
-            await self._nudged
+            poll = self._clock.callLater(STARTUP_POLL, self._nudge) if self.state == "startup" else None
+            try:
+                await self._nudged
+            finally:
+                if poll is not None and poll.active():
+                    poll.cancel()
 
     async def _introduce(self) -> None:
         client_info = {"program": "txraker", "version": __version__}
@@ -258,7 +264,7 @@ class KlippyClient:
         if state == "ready":
             await self._learn_endpoints()
             self.objects = tuple((await self.request("objects/list")).get("objects", ()))
-        report(self._session, state)
+        self._session.reports(state)
         if self.state != before:
             self.log.info("Klippy is {state}: {message}", state=self.state, message=message.strip())
 
@@ -283,6 +289,34 @@ class KlippyClient:
     def disconnected(self) -> None:
         """Announce that Klippy is gone."""
         self._events.emit(DisconnectedEvent())
+
+
+def _decoded(frame: bytes) -> object:
+    """Return a frame's message, None if it is none.
+
+    Klippy's encoder writes NaN, Infinity and the lone surrogates of file names that are no UTF-8; none of
+    these is JSON, and no client may get them.
+    """
+    try:
+        return msgspec.json.decode(frame)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        return _mended(json.loads(frame))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, list):
+        return [_mended(item) for item in value]
+    if isinstance(value, dict):
+        return {_mended(name): _mended(item) for name, item in value.items()}
+    return value
 
 
 def _error_text(error: object) -> str:

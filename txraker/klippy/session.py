@@ -28,8 +28,8 @@ REPORTED_STATES: frozenset[str] = frozenset(get_args(KlippyState)) - {"disconnec
 """The states that Klippy reports of itself."""
 
 
-class Session(Protocol):
-    """What can happen to the connection, and the one thing to ask of it."""
+class SessionInputs(Protocol):
+    """What can happen to the connection."""
 
     def connected(self) -> None:
         """Klippy's socket accepted us."""
@@ -49,9 +49,6 @@ class Session(Protocol):
     def reports_shutdown(self) -> None:
         """Klippy says that the printer was stopped."""
 
-    def state(self) -> KlippyState:
-        """Return the state as last announced."""
-
 
 class Announcer(Protocol):
     """Who is told of changes of state."""
@@ -69,9 +66,10 @@ class Announcer(Protocol):
 @define
 class _Core:
     announce: Announcer
+    state: KlippyState = "disconnected"
 
 
-_builder = TypeMachineBuilder(Session, _Core)
+_builder = TypeMachineBuilder(SessionInputs, _Core)
 _disconnected = _builder.state("disconnected")
 _startup = _builder.state("startup")
 _ready = _builder.state("ready")
@@ -79,56 +77,81 @@ _error = _builder.state("error")
 _shutdown = _builder.state("shutdown")
 _connected_states = (_startup, _ready, _error, _shutdown)
 
-_disconnected.upon(Session.connected).to(_startup).returns(None)
-_disconnected.upon(Session.lost).loop().returns(None)
+
+@_disconnected.upon(SessionInputs.connected).to(_startup)
+def _connect(_inputs: SessionInputs, core: _Core) -> None:
+    core.state = "startup"
+
 
 for _state in _connected_states:
-    _state.upon(Session.connected).loop().returns(None)
-    _state.upon(Session.reports_startup).to(_startup).returns(None)
-    _state.upon(Session.reports_error).to(_error).returns(None)
+    _state.upon(SessionInputs.connected).loop().returns(None)
 
-    @_state.upon(Session.lost).to(_disconnected)
-    def _announce_loss(_inputs: Session, core: _Core) -> None:
+    @_state.upon(SessionInputs.lost).to(_disconnected)
+    def _lose(_inputs: SessionInputs, core: _Core) -> None:
+        core.state = "disconnected"
         core.announce.disconnected()
+
+    @_state.upon(SessionInputs.reports_startup).to(_startup)
+    def _start(_inputs: SessionInputs, core: _Core) -> None:
+        core.state = "startup"
+
+    @_state.upon(SessionInputs.reports_error).to(_error)
+    def _fail(_inputs: SessionInputs, core: _Core) -> None:
+        core.state = "error"
 
     if _state is not _ready:
 
-        @_state.upon(Session.reports_ready).to(_ready)
-        def _announce_ready(_inputs: Session, core: _Core) -> None:
+        @_state.upon(SessionInputs.reports_ready).to(_ready)
+        def _be_ready(_inputs: SessionInputs, core: _Core) -> None:
+            core.state = "ready"
             core.announce.ready()
 
     if _state is not _shutdown:
 
-        @_state.upon(Session.reports_shutdown).to(_shutdown)
-        def _announce_shutdown(_inputs: Session, core: _Core) -> None:
+        @_state.upon(SessionInputs.reports_shutdown).to(_shutdown)
+        def _shut_down(_inputs: SessionInputs, core: _Core) -> None:
+            core.state = "shutdown"
             core.announce.shutdown()
 
 
-_ready.upon(Session.reports_ready).loop().returns(None)
-_shutdown.upon(Session.reports_shutdown).loop().returns(None)
+_ready.upon(SessionInputs.reports_ready).loop().returns(None)
+_shutdown.upon(SessionInputs.reports_shutdown).loop().returns(None)
 for _input in (
-    Session.reports_startup,
-    Session.reports_ready,
-    Session.reports_error,
-    Session.reports_shutdown,
+    SessionInputs.lost,
+    SessionInputs.reports_startup,
+    SessionInputs.reports_ready,
+    SessionInputs.reports_error,
+    SessionInputs.reports_shutdown,
 ):
     _disconnected.upon(_input).loop().returns(None)
-
-_disconnected.upon(Session.state).loop().returns("disconnected")
-_startup.upon(Session.state).loop().returns("startup")
-_ready.upon(Session.state).loop().returns("ready")
-_error.upon(Session.state).loop().returns("error")
-_shutdown.upon(Session.state).loop().returns("shutdown")
 
 _build = _builder.build()
 
 
-def new_session(announce: Announcer) -> Session:
-    """Return a session that is disconnected and tells ``announce`` what clients must hear."""
-    return _build(_Core(announce))
+class Session:
+    """The state of one printer's Klippy, fed with what happens; ``announce`` is told what clients must hear.
 
+    The state is the new one already while it is announced.
+    """
 
-def report(session: Session, state: str) -> None:
-    """Feed a session the state that Klippy reports; states nobody knows are left aside."""
-    if state in REPORTED_STATES:
-        getattr(session, f"reports_{state}")()
+    def __init__(self, announce: Announcer) -> None:
+        self._core = _Core(announce)
+        self._inputs = _build(self._core)
+
+    @property
+    def state(self) -> KlippyState:
+        """The state as last announced."""
+        return self._core.state
+
+    def connected(self) -> None:
+        """Klippy's socket accepted us."""
+        self._inputs.connected()
+
+    def lost(self) -> None:
+        """The connection ended."""
+        self._inputs.lost()
+
+    def reports(self, state: str) -> None:
+        """Klippy says what state it is in; states nobody knows are left aside."""
+        if state in REPORTED_STATES:
+            getattr(self._inputs, f"reports_{state}")()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,11 +15,15 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from txraker.server_warnings import ServerWarnings
+
 DEFAULT_SOCKET = Path("/tmp/klippy_uds")
 """Where Klippy listens unless told otherwise. Contract: ``klippy_uds_address`` of ``[server]``."""
 
 ATTEMPT_INTERVAL = 0.25
 """Seconds between two attempts to connect; one costs about as much as a clock tick."""
+
+_SOCKET_WARNING = "klippy socket"
 
 
 def socket_finder(configured: Path | None, data_path: Path) -> Callable[[], Path]:
@@ -38,12 +43,14 @@ def socket_finder(configured: Path | None, data_path: Path) -> Callable[[], Path
 class PatientUnixEndpoint:
     """Connects to a unix socket as soon as that is possible.
 
-    While it isn't, the reason is logged once, and again only when it changes.
+    While it isn't, the reason is logged once, and again only when it changes. A socket that we may not use
+    is a warning for as long as that is so; one that isn't there is just a Klippy that isn't running.
     """
 
     _reactor: IReactorTime
     _find: Callable[[], Path]
     _log: Logger
+    _warnings: ServerWarnings
     _said: str = field(default="", init=False)
 
     def __str__(self) -> str:
@@ -62,10 +69,17 @@ class PatientUnixEndpoint:
                 await deferLater(self._reactor, ATTEMPT_INTERVAL)
             else:
                 self._said = ""
+                self._warnings.drop(_SOCKET_WARNING)
                 return protocol
 
     def _say(self, path: Path, problem: Exception) -> None:
         reason = str(problem)
-        if reason != self._said:
-            self._said = reason
-            self._log.warn("Klippy can't be reached at {path}: {reason}", path=str(path), reason=reason)
+        if reason == self._said:
+            return
+        self._said = reason
+        text = f"Klippy can't be reached at {path}: {reason}"
+        if getattr(problem, "osError", None) == errno.EACCES:
+            self._warnings.put(_SOCKET_WARNING, text)
+        else:
+            self._warnings.drop(_SOCKET_WARNING)
+            self._log.info("{text}", text=text)

@@ -86,7 +86,11 @@ class Subscriptions:
     """Klippy's clock (s) at the newest status."""
 
     def wish(self, subscriber: Hashable, wish: Wish) -> Pending:
-        """Note what a subscriber will wish; the answer is what to activate when it is covered."""
+        """Note what a subscriber will wish, instead of anything it wished and doesn't have yet.
+
+        The answer is what to activate when the wish is covered.
+        """
+        self._drop_pending(subscriber)
         pending = Pending(subscriber, wish)
         self._pending[pending] = None
         return pending
@@ -94,7 +98,7 @@ class Subscriptions:
     def activate(self, pending: Pending) -> StatusUpdate:
         """Put a covered wish in force and return all it asks for, as it is now.
 
-        A wish whose subscriber was withdrawn meanwhile is answered, but stays without effect.
+        A wish that was withdrawn or replaced meanwhile is answered, but stays without effect.
         """
         subscriber, wish = pending.subscriber, pending.wish
         if self.drop(pending):
@@ -111,9 +115,16 @@ class Subscriptions:
 
     def withdraw(self, subscriber: Hashable) -> None:
         """Forget a subscriber, known or not."""
+        self._drop_pending(subscriber)
+        self._retire(subscriber)
+
+    def waits(self, pending: Pending) -> bool:
+        """Say whether a wish is still pending and not covered."""
+        return pending in self._pending and not self.covers(pending.wish)
+
+    def _drop_pending(self, subscriber: Hashable) -> None:
         for pending in [pending for pending in self._pending if pending.subscriber == subscriber]:
             del self._pending[pending]
-        self._retire(subscriber)
 
     def _retire(self, subscriber: Hashable) -> None:
         wish = self._active.pop(subscriber, None)

@@ -82,11 +82,11 @@ def main(arguments: Sequence[str]) -> None:
         speed=chosen.speed,
         fault=chosen.fault,
     )
-    service = SimulatorService(reactor, chosen.socket, chosen.gcodes, options=options)  # type: ignore[arg-type]
+    service = SimulatorService(reactor, chosen.socket, chosen.gcodes, options=options)
     core = IReactorCore(reactor)
     service.startService()
     core.addSystemEventTrigger("before", "shutdown", service.stopService)
-    print(f"Virtual printer listening on {chosen.socket}", flush=True)
+    core.callWhenRunning(print, f"Virtual printer listening on {chosen.socket}", flush=True)
     core.run()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any, Final
 
 from attrs import define, field
@@ -206,9 +207,5 @@ def _interpolate(probed: Matrix) -> Matrix:
 
 
 def _stretch(values: list[float], steps: int) -> list[float]:
-    inner = [
-        low + (high - low) * step / steps
-        for low, high in zip(values, values[1:], strict=False)
-        for step in range(steps)
-    ]
+    inner = [low + (high - low) * step / steps for low, high in pairwise(values) for step in range(steps)]
     return [*inner, values[-1]]

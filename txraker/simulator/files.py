@@ -49,10 +49,12 @@ class GcodeStore:
     def open(self, name: str) -> GcodeFile:
         """Open a file by its name relative to the root; any failure is "Unable to open file"."""
         try:
-            path = self._find(name.lstrip("/")).resolve()
+            found = self._find(name.lstrip("/"))
+            path = found.resolve()
             if not self._printable(path):
                 raise OSError(name)
-            return GcodeFile(name.lstrip("/"), str(path), path.stat().st_size, path.open("rb"))
+            known_as = str(found.relative_to(self._resolved))
+            return GcodeFile(known_as, str(path), path.stat().st_size, path.open("rb"))
         except (OSError, ValueError) as error:
             raise CommandError("Unable to open file") from error
 

@@ -168,6 +168,10 @@ class Host:
             self._restarting = True
             self._exit_at = self.now + _GOODBYE_SECONDS
 
+    def close(self) -> None:
+        """Let go of what is open; this life is over."""
+        self.printer.sdcard.close()
+
     def restart_steps(self) -> Steps:
         """Steps that bring the printer to rest and then restart the host."""
         if self.state is State.READY:
@@ -186,6 +190,7 @@ class Host:
         if self._exit_at is not None and self._exit_at <= self.now:
             self._exit_at = None
             self.console.info("Klipper state: Disconnect")
+            self.close()
             self.on_exit()
 
     def _printer_time(self) -> float:

@@ -24,7 +24,6 @@ _Z_HOP_SPEED: Final = 15.0
 _CENTER: Final = (100.0, 100.0)
 _PROBE_SPEED: Final = 8.0
 _PROBE_OFFSET: Final = 0.5
-_QUERY_SECONDS: Final = 0.25
 
 
 def bed_height(x: float, y: float) -> float:
@@ -94,7 +93,7 @@ class Kinematics:
 
     def query_endstops(self) -> Iterator[float]:
         """Steps that read every endstop into the object ``query_endstops``."""
-        self.toolhead.dwell(_QUERY_SECONDS)
+        self.toolhead.touch()
         yield from self.toolhead.wait()
         self._endstops = dict.fromkeys(STEPPERS[:3], 0)
 
@@ -205,7 +204,7 @@ class Kinematics:
         self.console.raw(" ".join(f"{name}:{state}" for name, state in self.endstops().items()))
 
     def _cmd_query_probe(self, command: Command) -> Iterator[float]:
-        self.toolhead.dwell(_QUERY_SECONDS)
+        self.toolhead.touch()
         yield from self.toolhead.wait()
         self.console.info(f"probe: {'TRIGGERED' if self._triggered else 'open'}")
 

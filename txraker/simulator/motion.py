@@ -1,6 +1,6 @@
 """Pure: the toolhead - what it was told to do, and where it is while it does it.
 
-Moves go into a queue that runs ahead of the present by up to two seconds, so a move's command ends when
+Moves go into a queue that runs ahead of the present by about a second, so a move's command ends when
 there is room for more, not when the toolhead has arrived; M400 waits for that.
 """
 
@@ -27,8 +27,8 @@ STEPPERS: Final = ("stepper_x", "stepper_y", "stepper_z", "extruder")
 _MAX_Z_VELOCITY: Final = 20.0
 _MAX_EXTRUDE_ONLY_DISTANCE: Final = 50.0
 _LEAD: Final = 0.25
-_BUFFER_HIGH: Final = 2.0
-_BUFFER_LOW: Final = 1.0
+_BUFFER_HIGH: Final = 1.1
+_BUFFER_LOW: Final = 0.9
 
 
 @frozen

@@ -172,6 +172,11 @@ class VirtualSdCard:
         self._unload()
         self.stats.end("cancelled")
 
+    def close(self) -> None:
+        """Let go of the file, because the host exits."""
+        self.active = False
+        self._unload()
+
     def fail(self, message: str) -> None:
         """End the print with an error."""
         self.active = False

@@ -6,8 +6,9 @@ import os
 import socket
 import sys
 import time
+import typing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
@@ -41,6 +42,25 @@ _LARGEST_JUMP: Final = 600.0
 _DEFAULT_OPTIONS: Final = SimulatorOptions()
 
 
+class Wire(typing.Protocol):
+    """What a client's protocol uses of its transport."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+
+    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:  # noqa: N802
+        """Be told when to stop and go on writing."""
+
+    def unregisterProducer(self) -> None:  # noqa: N802
+        """Not be told any more."""
+
+    def loseConnection(self) -> None:  # noqa: N802
+        """Close once everything has gone out."""
+
+    def abortConnection(self) -> None:  # noqa: N802
+        """Close now."""
+
+
 @implementer(IPushProducer)
 class ClientProtocol(Protocol):
     """One client's end of the socket.
@@ -58,10 +78,13 @@ class ClientProtocol(Protocol):
         self._connection: Connection | None = None
         self.closed: Deferred[None] = Deferred()
 
+    @property
+    def _wire(self) -> Wire:
+        return cast("Wire", self.transport)
+
     def connectionMade(self) -> None:
         """Join the host."""
-        assert self.transport is not None
-        self.transport.registerProducer(self, True)
+        self._wire.registerProducer(self, True)
         self._connection = self._service.client_joined(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -99,23 +122,21 @@ class ClientProtocol(Protocol):
         self._waiting.clear()
 
     def _flush(self) -> None:
-        assert self.transport is not None
         while self._waiting and not self._paused:
             chunk = bytes(self._waiting[:_CHUNK])
             del self._waiting[:_CHUNK]
-            self.transport.write(chunk)
+            self._wire.write(chunk)
 
     def close(self) -> None:
-        """Close the connection once the client has read what was sent, or has stalled too long."""
-        assert self.transport is not None
+        """Leave the host; close the connection once everything was read, or reading stalled."""
+        self._connection = None
         self._expect_progress()
-        self.transport.unregisterProducer()
-        self.transport.loseConnection()
+        self._wire.unregisterProducer()
+        self._wire.loseConnection()
 
     def abort(self) -> None:
         """Close the connection without waiting for the client to read."""
-        assert self.transport is not None
-        self.transport.abortConnection()
+        self._wire.abortConnection()
 
     def _expect_progress(self) -> None:
         if self._stalled is None:
@@ -180,16 +201,18 @@ class SimulatorService(Service):
 
     def startService(self) -> None:
         """Listen on the socket; the host starts up."""
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's is untyped
         self._start_host()
 
     def stopService(self) -> Deferred[None]:
         """Close every connection and remove the socket; fires when both are done."""
-        super().stopService()
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's is untyped
         for call in (self._wake, self._rebirth):
             if call is not None and call.active():
                 call.cancel()
-        self._host = None
+        if self._host is not None:
+            self._host.close()
+            self._host = None
         waiting = [client.closed for client in self._clients]
         for client in list(self._clients):
             client.abort()
@@ -275,7 +298,7 @@ class SimulatorService(Service):
         return maybeDeferred(port.stopListening) if port is not None else succeed(None)
 
     def _now(self) -> float:
-        """The reactor's time, less jumps of the computer's clock, which the simulation must not live through."""
+        """The reactor's time, less jumps of the computer's clock, which the printer must not live through."""
         now = self.clock.seconds() - self._skipped
         if not -_LARGEST_JUMP <= now - self._last <= _LARGEST_JUMP and self._wake is not None:
             self._skipped += now - self._last

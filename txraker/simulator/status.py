@@ -38,7 +38,7 @@ class _Query:
 class StatusBoard:
     """Every printer object by name, and who wants to hear about which.
 
-    Times are event times in seconds; ``period`` is the time between ticks.
+    ``now`` is real time, event times are what reports are stamped with; ``period`` is the time between ticks.
     """
 
     period: float
@@ -65,20 +65,22 @@ class StatusBoard:
         self._subscriptions.pop(subscriber, None)
         self._queries = [query for query in self._queries if query.subscriber is not subscriber]
 
-    def tick(self, now: float) -> None:
-        """Tell subscribers what changed, then answer those who wait."""
+    def tick(self, eventtime: float) -> None:
+        """Tell subscribers what changed, then answer those who wait; plan the next tick."""
         report = _Report(self.providers)
         for subscription in list(self._subscriptions.values()):
             changes = _changes(subscription.known, report.on(subscription.wanted))
             if changes:
-                subscription.notify(now, changes)
+                subscription.notify(eventtime, changes)
         queries, self._queries = self._queries, []
         for query in queries:
             state = report.on(query.wanted)
             if query.subscriber is not None and query.notify is not None:
                 self._register(query.subscriber, _Subscription(query.wanted, query.notify, state))
-            query.reply(now, state)
-        self._next = (self._next or now) + self.period if self._subscriptions else None
+            query.reply(eventtime, state)
+        due, self._next = self._next, None
+        if due is not None and self._subscriptions:
+            self._next = due + self.period
 
     def _register(self, subscriber: object, subscription: _Subscription) -> None:
         self._subscriptions.pop(subscriber, None)

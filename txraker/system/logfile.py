@@ -66,7 +66,8 @@ class LogFile:
             self._file.flush()
         except OSError as problem:
             self.problem = f"{self.path}: {problem.strerror}"
-            self._file = None
+        else:
+            self.problem = ""
 
     def rollover(self) -> Path:
         if self._file is None:

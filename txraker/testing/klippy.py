@@ -23,7 +23,7 @@ from txraker.events import (
 )
 from txraker.faults import FaultReport
 from txraker.interfaces import IKlippy
-from txraker.klippy.session import KlippyState, Session, new_session, report
+from txraker.klippy.session import KlippyState, Session
 from txraker.klippy.status import StatusFeed
 
 Answer = Callable[[Mapping[str, Any]], "dict[str, Any] | Deferred[dict[str, Any]]"]
@@ -50,13 +50,13 @@ class MemoryKlippy:
     _waiting: list[Deferred[dict[str, Any]]] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._session = new_session(self)
+        self._session = Session(self)
         self.status = StatusFeed(self._clock, self.request, self._report_fault)
 
     @property
     def state(self) -> KlippyState:
         """The state last announced."""
-        return self._session.state()
+        return self._session.state
 
     @property
     def connected(self) -> bool:
@@ -84,7 +84,7 @@ class MemoryKlippy:
         if state == "ready":
             self.endpoints = frozenset(self.answers)
             self._events.emit(EndpointsLearned(self.endpoints))
-        report(self._session, state)
+        self._session.reports(state)
 
     def disconnect(self) -> None:
         """Go away: whoever waits for an answer is told."""

@@ -1,0 +1,1 @@
+"""The whole server in a process of its own, over real sockets."""
