@@ -94,7 +94,7 @@ class Assembly:
 
     async def _dismiss_clients(self) -> None:
         for client in self._clients:
-            client.close(GOING_AWAY, "The server is going away")
+            client.close(GOING_AWAY, "Server Shutdown")
         deadline = self._reactor.seconds() + FAREWELL
         while len(self._clients) and self._reactor.seconds() < deadline:
             await deferLater(self._reactor, 0.02)

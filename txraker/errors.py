@@ -37,6 +37,13 @@ class Unauthorized(ApiError):
         super().__init__(message)
 
 
+class Forbidden(ApiError):
+    """Not for this caller, whoever it shows to be."""
+
+    http_status = 403
+    jsonrpc_code = 403
+
+
 class NotFound(ApiError):
     """There is no such path, method or thing."""
 

@@ -6,6 +6,7 @@ an endpoint like any other; what streams or would change our own connection to K
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, TypedDict
@@ -122,12 +123,12 @@ class KlippyApis:
     @endpoint("printer.restart", POST, "/printer/restart")
     async def restart(self, caller: Caller) -> str:
         """Restart Klippy with its configuration read anew; micro-controllers are not reset."""
-        return await self._end("gcode/restart")
+        return await self._end("gcode/restart", "RESTART")
 
     @endpoint("printer.firmware_restart", POST, "/printer/firmware_restart")
     async def firmware_restart(self, caller: Caller) -> str:
         """Restart Klippy and reset its micro-controllers."""
-        return await self._end("gcode/firmware_restart")
+        return await self._end("gcode/firmware_restart", "FIRMWARE_RESTART")
 
     @endpoint("printer.objects.list", GET | POST, "/printer/objects/list", reads_only=True)
     async def objects_list(self, caller: Caller) -> ObjectList:
@@ -168,8 +169,7 @@ class KlippyApis:
         script: Annotated[str, Meta(description="Gcode commands, one a line.")],
     ) -> str:
         """Run gcode and return `"ok"` when all of it has run, which may take as long as a heat-up."""
-        self._events.emit(GcodeCommand(script))
-        return await self._do("gcode/script", {"script": script})
+        return await self._run(script)
 
     @endpoint("printer.gcode.help", GET | POST, "/printer/gcode/help", reads_only=True)
     async def gcode_help(self, caller: Caller) -> dict[str, str]:
@@ -186,7 +186,7 @@ class KlippyApis:
         ],
     ) -> str:
         """Start to print a file."""
-        return await self._do("gcode/script", {"script": f"SDCARD_PRINT_FILE FILENAME={_quoted(filename)}"})
+        return await self._run(f"SDCARD_PRINT_FILE FILENAME={_quoted(filename)}")
 
     @endpoint("printer.print.pause", POST, "/printer/print/pause")
     async def print_pause(self, caller: Caller) -> str:
@@ -210,8 +210,13 @@ class KlippyApis:
         await self._klippy.request(method, params)
         return "ok"
 
-    async def _end(self, method: str) -> str:
+    async def _run(self, script: str) -> str:
+        self._events.emit(GcodeCommand(script))
+        return await self._do("gcode/script", {"script": script})
+
+    async def _end(self, method: str, command: str) -> str:
         """Ask Klippy for something after which it closes the connection, answered or not."""
+        self._events.emit(GcodeCommand(command))
         try:
             return await self._do(method)
         except KlippyDisconnected:
@@ -265,7 +270,10 @@ def _quoted(filename: str) -> str:
     """Return a file name as one quoted gcode parameter; nothing in it can end the parameter or the line."""
     if any(unicodedata.category(character) in _LINE_ENDERS for character in filename):
         raise BadRequest("Invalid argument 'filename': must be without control characters")
-    escaped = filename.removeprefix("/").replace("\\", "\\\\").replace('"', '\\"')
+    name = filename.removeprefix("/")
+    if not name:
+        raise BadRequest("Invalid argument 'filename': must name a file")
+    escaped = re.sub(r'\\(?=[\\"]|$)', r"\\\\", name).replace('"', r"\"")
     return f'"{escaped}"'
 
 

@@ -21,7 +21,10 @@ Sections = Mapping[str, Mapping[str, ParsedOption]]
 # Without a file nobody chose to open this printer to a network, so only this machine gets in.
 _WITHOUT_FILE: Final = {
     "server": {"host": "127.0.0.1"},
-    "authorization": {"trusted_clients": "\n127.0.0.0/8\n::1"},
+    "authorization": {
+        "trusted_clients": "\n127.0.0.0/8\n::1",
+        "cors_domains": "\n*://localhost\n*://localhost:*",
+    },
 }
 
 

@@ -170,20 +170,20 @@ class KlippyClient:
         )
 
     def connection_lost(self) -> None:
-        """End the conversation: whoever waits for an answer is told at once, then everybody."""
+        """End the conversation: everybody is told at once, then whoever waits for an answer."""
         if self._connection is None:
             return
         self._connection = None
         self.endpoints = None
         self.objects = ()
-        pending, self._pending = self._pending, {}
-        for answered in pending.values():
-            answered.errback(KlippyDisconnected())
         if self._watch is not None:
             self._watch.cancel()
-        self.status.reset()
+        pending, self._pending = self._pending, {}
         self.log.info("Disconnected from Klippy")
         self._session.lost()
+        for answered in pending.values():
+            answered.errback(KlippyDisconnected())
+        self.status.reset()
 
     def frame_received(self, frame: bytes) -> None:
         """Take one of Klippy's messages."""

@@ -18,10 +18,11 @@ from txraker import __version__
 from txraker.api.caller import Caller, Transport
 from txraker.api.dispatch import Dispatcher
 from txraker.clients import ClientIdentity, Clients
-from txraker.errors import BadRequest, MethodNotAllowed, Unauthorized, Unavailable
+from txraker.errors import BadRequest, Forbidden, MethodNotAllowed, Unauthorized, Unavailable
 from txraker.faults import FaultReport, run_aside
 from txraker.interfaces import IConnection, IStatusFeed, IStatusSubscriber
 from txraker.klippy.subscriptions import Delivery
+from txraker.transports.web.cors import is_foreign
 from txraker.transports.web.request import TrackedChannel
 from txraker.transports.web.resources import Door, Leaf
 
@@ -130,6 +131,8 @@ class WebSocketGate(Leaf):
         caller = self.door.caller(request, Transport.WEBSOCKET)
         if not caller.trusted:
             raise Unauthorized
+        if is_foreign(request, self.door.access):
+            raise Forbidden("Cross origin websockets not allowed")
         if (request.getHeader("Upgrade") or "").lower() != "websocket":
             raise BadRequest('Can "Upgrade" only to "WebSocket".')
         if self._factory.clients.is_full:

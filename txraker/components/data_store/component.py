@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import msgspec
@@ -55,6 +56,7 @@ class DataStore:
     _temperatures: TemperatureStore = field(init=False)
     _console: ConsoleStore = field(init=False)
     _sampling: LoopingCall = field(init=False)
+    _sampled_at: float = field(default=-math.inf, init=False)
     _preparing: Deferred[None] | None = field(default=None, init=False)
 
     name = "data_store"
@@ -62,15 +64,15 @@ class DataStore:
     def __attrs_post_init__(self) -> None:
         self._temperatures = TemperatureStore(self._options.temperature_store_size)
         self._console = ConsoleStore(self._options.gcode_store_size)
-        self._sampling = LoopingCall(self._temperatures.sample)
+        self._sampling = LoopingCall(self._sample)
         self._sampling.clock = self._wall_clock
 
     def start(self) -> None:
         self._events.on(KlippyReady, self._klippy_is_up)
         self._events.on(KlippyShutdown, self._klippy_is_up)
         self._events.on(KlippyDisconnected, self._klippy_is_gone)
-        self._events.on(GcodeCommand, lambda event: self._remember(event.script, "command"))
-        self._events.on(GcodeResponse, lambda event: self._remember(event.response, "response"))
+        self._events.on(GcodeCommand, self._remember_command)
+        self._events.on(GcodeResponse, self._remember_response)
 
     def stop(self) -> None:
         self._pause()
@@ -100,14 +102,15 @@ class DataStore:
     def status_changed(self, delivery: Delivery) -> None:
         self._temperatures.merge(delivery.update.status)
 
-    def _remember(self, message: str, kind: str) -> None:
-        entry = ConsoleEntry(
-            message, self._wall_clock.seconds(), "command" if kind == "command" else "response"
-        )
-        self._console.add(entry)
+    def _remember_command(self, event: GcodeCommand) -> None:
+        if event.script.strip():
+            self._console.add(ConsoleEntry(event.script, self._wall_clock.seconds(), "command"))
+
+    def _remember_response(self, event: GcodeResponse) -> None:
+        self._console.add(ConsoleEntry(event.response, self._wall_clock.seconds(), "response"))
 
     def _klippy_is_up(self, _event: KlippyReady | KlippyShutdown) -> None:
-        if self._preparing is None:
+        if self._preparing is None or self._preparing.called:
             self._preparing = run_aside(
                 self._prepare(), "the temperature store", self._report_fault, ApiError
             )
@@ -120,7 +123,12 @@ class DataStore:
         self._temperatures.track(sensors, monitors)
         if wish:
             self._temperatures.merge((await self._status.subscribe(self, Wish.of(wish))).status)
-            await self._sampling.start(SAMPLE_INTERVAL)
+            a_second_has_passed = self._wall_clock.seconds() >= self._sampled_at + SAMPLE_INTERVAL
+            await self._sampling.start(SAMPLE_INTERVAL, now=a_second_has_passed)
+
+    def _sample(self) -> None:
+        self._sampled_at = self._wall_clock.seconds()
+        self._temperatures.sample()
 
     def _klippy_is_gone(self, _event: KlippyDisconnected) -> None:
         self._pause()

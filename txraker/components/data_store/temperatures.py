@@ -50,7 +50,7 @@ class _Series:
 
 @define
 class _Sensor:
-    is_monitor: bool
+    is_monitor: bool = False
     values: dict[str, float | None] = field(factory=dict)
     series: dict[str, _Series] = field(factory=dict)
 
@@ -99,7 +99,8 @@ class TemperatureStore:
         known = self._sensors
         self._sensors = {}
         for name in (*sensors, *monitored):
-            sensor = known.get(name) or _Sensor(name in monitored)
+            sensor = known.get(name) or _Sensor()
+            sensor.is_monitor = name in monitored
             self._sensors.setdefault(name, sensor)
 
     def merge(self, status: Mapping[str, Mapping[str, Any]]) -> None:

@@ -6,7 +6,7 @@ from twisted.web.server import Request
 
 from txraker.access import Access
 
-_ALLOWED_METHODS = b"GET, POST, PUT, PATCH, DELETE, OPTIONS"
+_ALLOWED_METHODS = b"GET, POST, PUT, DELETE, OPTIONS"
 _ALLOWED_HEADERS = (
     b"Origin, Accept, Content-Type, X-Requested-With, X-CRSF-Token, Authorization, X-Access-Token, X-Api-Key"
 )
@@ -26,3 +26,11 @@ def add_cors_headers(request: Request, access: Access) -> None:
         request.setHeader(b"Access-Control-Allow-Headers", _ALLOWED_HEADERS)
         if request.getHeader("Access-Control-Request-Private-Network") == "true":
             request.setHeader(b"Access-Control-Allow-Private-Network", b"true")
+
+
+def is_foreign(request: Request, access: Access) -> bool:
+    """Say whether a request comes from a web page that is neither ours nor allowed."""
+    origin = request.getHeader("Origin")
+    if origin is None or access.allows_origin(origin):
+        return False
+    return origin.partition("://")[2] != request.getHeader("Host")
