@@ -10,7 +10,8 @@ from typing import Any
 from attrs import define
 
 from tests.replay.clients import REACTOR, RunningServer, WebSocketClient, eventually, running_server
-from txraker.testing.replay import Exchange, Line, Recording, ReplayedKlippy, Status, Until, replies_to
+from txraker.testing.recording import Exchange, Line, Recording, Status, Until, replies_to
+from txraker.testing.replay import ReplayedKlippy
 
 RECORDINGS = Path(__file__).parent.parent / "data" / "klippy"
 

@@ -18,7 +18,7 @@ from tests.replay.scenes import (
     subscribe_to_everything,
     updates,
 )
-from txraker.testing.replay import replies_to
+from txraker.testing.recording import replies_to
 
 OUT_OF_RANGE = "Move out of range: 9999.000 80.000 17.000 [250.560]"
 

@@ -13,18 +13,8 @@ from twisted.internet.protocol import Factory, Protocol
 
 from tests.replay.clients import REACTOR, integration
 from tests.replay.scenes import CONFIG_ERROR, HANDSHAKE, NO_MCU, PRINT, RECORDINGS, STOP, recorded
-from txraker.testing.replay import (
-    Answered,
-    Changed,
-    EndOfRecording,
-    Opened,
-    Playback,
-    Recording,
-    ReplayedKlippy,
-    RequestMissing,
-    replies_to,
-    says,
-)
+from txraker.testing.recording import Answered, Changed, Opened, Playback, Recording, replies_to, says
+from txraker.testing.replay import EndOfRecording, ReplayedKlippy, RequestMissing
 
 TINY = b"""
 {"t":0.1,"dir":"note","msg":"connected"}

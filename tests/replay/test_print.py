@@ -17,7 +17,7 @@ from tests.replay.scenes import (
     subscribe_to_everything,
     updates,
 )
-from txraker.testing.replay import asks_for, replies_to, sets
+from txraker.testing.recording import asks_for, replies_to, sets
 
 PRINT_FILE = {"script": 'SDCARD_PRINT_FILE FILENAME="test_print.gcode"'}
 NARROW: dict[str, list[str] | None] = {

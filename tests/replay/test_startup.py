@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.replay.clients import integration, pause, started
 from tests.replay.scenes import CONFIG_ERROR, NO_MCU, replayed
-from txraker.testing.replay import replies_to, says
+from txraker.testing.recording import replies_to, says
 
 WRONG_SECTION = "Section 'nosuch_section' is not a valid config section\n"
 NOT_READY = "\nPrinter is not ready\nThe klippy host software is attempting to connect.  Please\n"

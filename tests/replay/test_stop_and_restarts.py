@@ -14,7 +14,7 @@ from tests.replay.scenes import (
     replayed,
     subscribe_to_everything,
 )
-from txraker.testing.replay import asks_for, notes, replies_to, sets
+from txraker.testing.recording import asks_for, notes, replies_to, sets
 
 STATES = ("notify_klippy_ready", "notify_klippy_shutdown", "notify_klippy_disconnected")
 SHUT_DOWN = (

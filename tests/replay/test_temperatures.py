@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.replay.clients import REACTOR, eventually, integration
 from tests.replay.scenes import HANDSHAKE, STOP, SUBSCRIBED, Scene, ready_server, replayed, sampled
-from txraker.testing.replay import asks_for, notes, sets
+from txraker.testing.recording import asks_for, notes, sets
 
 SENSORS = {"heater_bed", "extruder", "temperature_sensor chamber", "temperature_sensor host"}
 

@@ -123,8 +123,10 @@ class DataStore:
         self._temperatures.track(sensors, monitors)
         if wish:
             self._temperatures.merge((await self._status.subscribe(self, Wish.of(wish))).status)
-            a_second_has_passed = self._wall_clock.seconds() >= self._sampled_at + SAMPLE_INTERVAL
-            await self._sampling.start(SAMPLE_INTERVAL, now=a_second_has_passed)
+            is_due = self._wall_clock.seconds() >= self._sampled_at + SAMPLE_INTERVAL
+            if not is_due:
+                self._temperatures.sample(new_only=True)
+            await self._sampling.start(SAMPLE_INTERVAL, now=is_due)
 
     def _sample(self) -> None:
         self._sampled_at = self._wall_clock.seconds()

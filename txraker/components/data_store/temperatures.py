@@ -110,10 +110,14 @@ class TemperatureStore:
             if sensor is not None:
                 sensor.merge(fields)
 
-    def sample(self) -> None:
-        """A second has passed: add what every sensor says now to its history."""
+    def sample(self, *, new_only: bool = False) -> None:
+        """A second has passed: add what every sensor says now to its history.
+
+        With ``new_only`` it has not, and just the sensors without a history get their first sample.
+        """
         for sensor in self._sensors.values():
-            sensor.sample(self._size)
+            if not (new_only and sensor.series):
+                sensor.sample(self._size)
 
     def histories(self, *, include_monitors: bool) -> dict[str, SensorHistory]:
         """Return the history of every sensor that has one."""
