@@ -72,6 +72,13 @@ class PayloadTooLarge(ApiError):
     jsonrpc_code = 413
 
 
+class HeadersTooLarge(ApiError):
+    """The request's headers are over the limit."""
+
+    http_status = 431
+    jsonrpc_code = 431
+
+
 class InternalError(ApiError):
     """A defect of ours. The message holds an incident id that the log explains, and nothing else."""
 

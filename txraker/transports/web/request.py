@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES, HTTPChannel
 from twisted.web.server import Request, Site
 
-from txraker.errors import ApiError, PayloadTooLarge
+from txraker.errors import ApiError, HeadersTooLarge, PayloadTooLarge
 
 LONGEST_BODY = 5 * 1024 * 1024
 """Bytes of an API request's body: the arguments of one call."""
@@ -94,6 +94,14 @@ class TrackedChannel(HTTPChannel):
         """Be forgotten."""
         self.site.channels.discard(self)
         super().connectionLost(reason)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """Refuse a request line or a header that is too long, saying so."""
+        body = error_body(HeadersTooLarge("A header or the request line is too long"))
+        head = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n"
+        head += b"Content-Type: %s\r\nContent-Length: %d\r\n\r\n" % (JSON, len(body))
+        self.transport.writeSequence([head, body])  # type: ignore[union-attr]  # a connected TCP transport
+        self.loseConnection()
 
     def release(self) -> None:
         """Let another protocol have the connection: no timeout, no producer, and not ours to close."""

@@ -1,0 +1,175 @@
+"""A printer's log file: written, put aside, never lost."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from twisted.logger import ILogObserver, LogLevel
+from zope.interface.verify import verifyObject
+
+from txraker.interfaces import ILogFile
+from txraker.system.logfile import LogFile, RolloverFailed
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[LogFile]:
+    """Make an open log whose header counts how often it was written."""
+    numbers = count(1)
+    log = LogFile(tmp_path / "moonraker.log", lambda: f"header {next(numbers)}\n")
+    log.open()
+    yield log
+    log.close()
+
+
+def say(log: LogFile, text: str) -> None:
+    """Log an event."""
+    log({"log_time": 0.0, "log_format": text, "log_level": LogLevel.info, "log_namespace": "t"})
+
+
+def mode(path: Path) -> int:
+    """Return a file's permissions."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_provides(log: LogFile) -> None:
+    """The log provides what it says."""
+    assert verifyObject(ILogFile, log)
+    assert verifyObject(ILogObserver, log)
+
+
+def test_writes(log: LogFile) -> None:
+    """The header comes first, then each event on a line of its own, at once."""
+    say(log, "hello")
+    say(log, "wörld 🐻")
+    header, hello, world = log.path.read_text(encoding="utf-8").splitlines()
+    assert header == "header 1"
+    assert hello.endswith("hello")
+    assert world.endswith("wörld 🐻")
+    assert log.problem == ""
+
+
+def test_goes_on_at_the_end(log: LogFile) -> None:
+    """Opening an existing file goes on at its end."""
+    say(log, "before")
+    log.close()
+    log.open()
+    say(log, "after")
+    text = log.path.read_text()
+    assert [line for line in text.splitlines() if "header" in line] == ["header 1", "header 2"]
+    assert text.index("before") < text.index("header 2") < text.index("after")
+
+
+def test_closed(log: LogFile) -> None:
+    """A closed log may be told things, and closed again."""
+    log.close()
+    log.close()
+    say(log, "nobody hears")
+    assert "nobody" not in log.path.read_text()
+
+
+def test_odd_events(log: LogFile) -> None:
+    """An event without words is no line, and one that can't be formatted does no harm."""
+    log({"log_time": 0.0})
+    say(log, "{missing}")
+    say(log, "lone \udce9 surrogate")
+    say(log, "fine")
+    assert "fine" in log.path.read_text(encoding="utf-8")
+
+
+def test_rollover(log: LogFile, tmp_path: Path) -> None:
+    """The file is put aside whole, under the time of now, and a fresh one begun with a header."""
+    say(log, "before")
+    aside = log.rollover()
+    say(log, "after")
+    assert re.fullmatch(r"moonraker\.log\.\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", aside.name)
+    assert "before" in aside.read_text()
+    assert "after" not in aside.read_text()
+    fresh = log.path.read_text()
+    assert fresh.startswith("header 2\n")
+    assert "before" not in fresh
+    assert "after" in fresh
+    assert sorted(tmp_path.iterdir()) == [log.path, aside]
+
+
+def test_rollover_never_overwrites(log: LogFile, tmp_path: Path) -> None:
+    """However many rollovers come in one second, nothing is lost."""
+    for number in range(20):
+        say(log, f"line {number} ends")
+        log.rollover()
+    texts = [path.read_text() for path in tmp_path.iterdir() if path != log.path]
+    assert len(texts) == 20
+    for number in range(20):
+        assert sum(f"line {number} ends" in text for text in texts) == 1
+
+
+def test_not_open(tmp_path: Path) -> None:
+    """A log that is not written can't be rolled over, for the documented reason."""
+    with pytest.raises(RolloverFailed, match="File Logging Disabled"):
+        LogFile(tmp_path / "x.log", str).rollover()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_directory_that_is_not_there(tmp_path: Path) -> None:
+    """A file that can't be created disables logging, which is said and no reason to fail."""
+    log = LogFile(tmp_path / "nowhere" / "x.log", str)
+    log.open()
+    assert "nowhere/x.log: No such file or directory" in log.problem
+    say(log, "nobody hears")
+    with pytest.raises(RolloverFailed, match="File Logging Disabled"):
+        log.rollover()
+
+
+def test_directory_that_is_not_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that may not be written disables logging, too; a superuser is told so here by hand."""
+
+    def refuse(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    log = LogFile(tmp_path / "x.log", str)
+    log.open()
+    assert log.problem.endswith("x.log: Permission denied")
+
+
+def test_file_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that we may write and not change the mode of is written."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    log = LogFile(tmp_path / "x.log", lambda: "header\n")
+    log.open()
+    say(log, "hello")
+    log.close()
+    assert "hello" in log.path.read_text()
+
+
+def test_modes(tmp_path: Path) -> None:
+    """Whatever the umask, everybody may read the log, before and after a rollover."""
+    before = os.umask(0o077)
+    try:
+        log = LogFile(tmp_path / "x.log", str)
+        log.open()
+        aside = log.rollover()
+        log.close()
+    finally:
+        os.umask(before)
+    assert (mode(log.path), mode(aside)) == (0o644, 0o644)
+
+
+def test_failed_rollover(log: LogFile, tmp_path: Path) -> None:
+    """A log that can't be renamed is written as before, the reason is said, and nothing is left behind."""
+    moved = tmp_path / "moved"
+    log.path.rename(moved)
+    with pytest.raises(RolloverFailed, match=r"moonraker\.log"):
+        log.rollover()
+    say(log, "still here")
+    assert "still here" in moved.read_text()
+    assert list(tmp_path.iterdir()) == [moved]
