@@ -214,6 +214,7 @@ def test_configured() -> None:
     )
     assert access.trusted == tuple(map(ip_network, ("192.168.1.0/24", "10.0.0.5/32", "::1/128")))
     assert access.origins == ("*.home",)
-    assert [entry in warning for entry, warning in zip(
-        ("'host.local'", "'192.168.1.5/24'", "'http://*'"), warnings, strict=True
-    )] == [True] * 3
+    assert [
+        entry in warning
+        for entry, warning in zip(("'host.local'", "'192.168.1.5/24'", "'http://*'"), warnings, strict=True)
+    ] == [True] * 3

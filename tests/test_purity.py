@@ -10,7 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-IMPURE = frozenset({"twisted", "socket", "time", "os", "pathlib", "asyncio", "threading", "subprocess", "select"})
+IMPURE = frozenset(
+    {"twisted", "socket", "time", "os", "pathlib", "asyncio", "threading", "subprocess", "select"}
+)
 """Modules that lead to the reactor, a socket, a clock or a file."""
 
 SHELLS = frozenset(
@@ -79,10 +81,13 @@ def test_pure(name: str) -> None:
 def test_pure_needs_only_pure(name: str) -> None:
     """A pure module imports from us only what is pure, or says nothing but interfaces."""
     ours = {module for module in imported_by(name) if module.startswith("txraker.")}
-    pure = {name.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for name in pure_modules()}
+    files = (pure.removesuffix(".py").removesuffix("/__init__") for pure in pure_modules())
+    pure = {file.replace("/", ".") for file in files}
     pure |= {"txraker.interfaces", "txraker.klippy", "txraker.components"}
     pure |= {shell for shell, users in SHELLS_USED.items() if Path(name).stem in users}
-    assert {module for module in ours if module not in pure and module.rpartition(".")[0] not in pure} == set()
+    assert {
+        module for module in ours if module not in pure and module.rpartition(".")[0] not in pure
+    } == set()
 
 
 def test_exceptions_are_needed() -> None:

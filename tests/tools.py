@@ -7,8 +7,9 @@ from typing import Any, Generic, TypeVar
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
-from twisted.logger import LogEvent, Logger, formatEvent
+from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from txraker.api.caller import Caller, Transport
 from txraker.interfaces import IConnection
@@ -43,7 +44,7 @@ class Outcome(Generic[_T]):
         outcome = self._outcomes[0]
         if isinstance(outcome, Failure):
             outcome.raiseException()
-        return outcome  # type: ignore[return-value]  # raiseException never returns
+        return outcome
 
 
 def start(awaitable: Awaitable[_T]) -> Outcome[_T]:
@@ -71,6 +72,7 @@ class Faults:
         return f"incident{len(self.seen)}"
 
 
+@implementer(ILogObserver)
 @define(eq=False)
 class Logged:
     """A log that keeps what it is told, as text."""
@@ -112,7 +114,11 @@ def json_values() -> Any:
     )
     return st.recursive(
         scalars,
-        lambda inner: st.lists(inner, max_size=4)
-        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), inner, max_size=4),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(
+                st.text(st.characters(exclude_categories=["Cs"]), max_size=8), inner, max_size=4
+            )
+        ),
         max_leaves=8,
     )

@@ -49,7 +49,7 @@ def is_origin_pattern(text: str) -> bool:
     """Say whether a ``cors_domains`` entry is acceptable: no wildcard in a top level domain, except ``*``."""
     if text == "*":
         return True
-    host = re.sub(r"^[a-z*]+://", "", text).split(":", 1)[0]
+    host = re.sub(r"^[a-z*]+://", "", text.lower()).split(":", 1)[0]
     return bool(host) and "*" not in host.rsplit(".", 1)[-1]
 
 

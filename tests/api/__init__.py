@@ -1,0 +1,1 @@
+"""Tests of how endpoints are declared, decoded and dispatched."""

@@ -296,10 +296,9 @@ def test_any_value_for_any_type(value: object) -> None:
     for hint, kind in ((int, int), (float, float), (bool, bool), (str, str), (list[str], list), (dict, dict)):
         try:
             result = parameter(hint, None).read({"it": value})
-        except BadRequest as refused:
-            assert "'it'" in str(refused)
-        else:
-            assert result is None or type(result) is kind
+        except BadRequest:
+            continue
+        assert result is None or type(result) is kind
 
 
 @given(st.integers(-(10**18) + 1, 10**18 - 1))
@@ -331,7 +330,10 @@ def test_lists_round_trip(items: list[str]) -> None:
     assert read(list[str], items) == read(list[str], ",".join(items)) == items
 
 
-@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(exclude_categories=["Cs"]))))
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(st.dictionaries(texts, texts))
 def test_queries_round_trip(arguments: dict[str, str]) -> None:
     """What is written as a query is read as it was, save for keys that end in a type hint."""
     plain = {key: text for key, text in arguments.items() if ":" not in key}

@@ -24,7 +24,6 @@ from txraker.errors import (
 )
 
 
-
 def parsed(message: object) -> Request | Malformed | Batch:
     """Parse a message that is JSON."""
     return parse(msgspec.json.encode(message))

@@ -59,7 +59,9 @@ def test_types(bench: ConnectionBench, kind: str, spelled: Any) -> None:
     connection = bench.join()
     assert bench.identify(connection, type=spelled(kind)) == {"connection_id": connection.connection_id}
     assert connection.identity is not None
-    assert connection.identity == ClientIdentity("moontest", "0.0.1", connection.identity.type, "http://example.com")
+    assert connection.identity == ClientIdentity(
+        "moontest", "0.0.1", connection.identity.type, "http://example.com"
+    )
     assert connection.identity.type == kind
 
 

@@ -152,7 +152,7 @@ def test_klippys_errors_are_passed_on(bench: ApiBench) -> None:
         raise KlippyError("Must home axis first")
 
     bench.klippy.answers["gcode/script"] = refuse
-    with pytest.raises(BadRequest, match="^Must home axis first$") as caught:
+    with pytest.raises(BadRequest, match=r"^Must home axis first$") as caught:
         bench.call("printer.gcode.script", script="G1 X1")
     assert caught.value.jsonrpc_code == 400
 
@@ -245,7 +245,8 @@ def test_subscribe(bench: ApiBench) -> None:
     """A connection gets what it subscribed to, then what changes of it, until it subscribes to nothing."""
     bench.status["toolhead"] = {"position": [0, 0], "homed_axes": ""}
     client = MemoryConnection()
-    outcome = bench.begin("printer.objects.subscribe", connected(client), objects={"toolhead": ["homed_axes"]})
+    wanted = {"toolhead": ["homed_axes"]}
+    outcome = bench.begin("printer.objects.subscribe", connected(client), objects=wanted)
     bench.turn()
     assert outcome.result() == {"eventtime": 0.0, "status": {"toolhead": {"homed_axes": ""}}}
     bench.change(toolhead={"position": [1, 1]})
@@ -382,7 +383,19 @@ def test_no_file_name_is_more_than_a_file_name(filename: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "filename", ["a\nM112", "a\rM112", "a\r\nM112", "a\u2028M112", "a\u2029b", "a\x85b", "a\0b", "\x03", "a\x1bb", "\x7f"]
+    "filename",
+    [
+        "a\nM112",
+        "a\rM112",
+        "a\r\nM112",
+        "a\u2028M112",
+        "a\u2029b",
+        "a\x85b",
+        "a\0b",
+        "\x03",
+        "a\x1bb",
+        "\x7f",
+    ],
 )
 def test_control_characters_are_refused(bench: ApiBench, filename: str) -> None:
     """A file name with control characters is refused by name."""

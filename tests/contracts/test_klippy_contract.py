@@ -164,11 +164,10 @@ class OnASocket:
         self.events = Events(self.faults)
         note_events(self.events, self.heard)
         log, socket = Logged().logger(), self.folder / "klippy.sock"
-        endpoint = PatientUnixEndpoint(reactor, lambda: socket, log, ServerWarnings(log))  # type: ignore[arg-type]
-        self.klippy = KlippyClient(reactor, endpoint, self.events, self.faults, log)  # type: ignore[arg-type]
-        self.klippy.service.startService()
+        endpoint = PatientUnixEndpoint(reactor, lambda: socket, log, ServerWarnings(log))
+        self.klippy = KlippyClient(reactor, endpoint, self.events, self.faults, log)
         self.printer = SimulatorService(
-            reactor,  # type: ignore[arg-type]  # the reactor is typed as a module
+            reactor,
             socket,
             self.folder,
             options=SimulatorOptions(speed=50, startup_seconds=0.1, restart_seconds=0.1),
@@ -176,6 +175,8 @@ class OnASocket:
 
     async def begin(self) -> None:
         self.printer.startService()
+        if not self.klippy.service.running:
+            self.klippy.service.startService()
         await self.until(lambda: self.klippy.connected)
 
     async def finish_startup(self) -> None:
@@ -199,11 +200,12 @@ class OnASocket:
         for _ in range(round(PATIENCE / 0.01)):
             if holds():
                 return
-            await deferLater(reactor, 0.01)  # type: ignore[arg-type]  # the reactor is typed as a module
+            await deferLater(reactor, 0.01)
         raise AssertionError("it never holds")
 
     async def close(self) -> None:
-        await self.klippy.service.stopService()
+        if self.klippy.service.running:
+            await self.klippy.service.stopService()
         if self.printer.running:
             await self.printer.stopService()
 
@@ -246,8 +248,6 @@ def test_provides(making: Callable[[], Setting]) -> None:
     made = making()
     assert verifyObject(IKlippy, made.klippy)
     assert verifyObject(IStatusFeed, made.klippy.status)
-    if isinstance(made, OnASocket):
-        made.klippy.service.stopService()
 
 
 @pytest_twisted.ensureDeferred  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
@@ -274,9 +274,11 @@ async def test_ready(setting: Setting) -> None:
     """When Klippy is ready its endpoints and objects are known, and who hears of it finds it so."""
     found: list[tuple[object, ...]] = []
     klippy = setting.klippy
-    setting.events.on(
-        KlippyReady, lambda _: found.append((klippy.state, "fan" in klippy.objects, "info" in klippy.endpoints))
-    )
+
+    def look(_: KlippyReady) -> None:
+        found.append((klippy.state, "fan" in klippy.objects, "info" in klippy.endpoints))
+
+    setting.events.on(KlippyReady, look)
     await ready(setting)
     assert found == [("ready", True, True)]
     assert names(setting)[0] == "EndpointsLearned"

@@ -64,7 +64,7 @@ def test_handshake(bench: KlippyBench) -> None:
     assert wire.history.index("objects/list") > wire.history.index("gcode/subscribe_output")
     assert bench.client.state == "ready"
     assert bench.client.objects == ("webhooks", "toolhead")
-    assert bench.client.endpoints == {"info", "list_endpoints", "gcode/script"}
+    assert bench.client.endpoints == frozenset({"info", "list_endpoints", "gcode/script"})
     assert bench.names() == ["EndpointsLearned", "EndpointsLearned", "KlippyReady"]
     assert bench.faults.seen == []
 
@@ -249,7 +249,8 @@ def test_any_message(message: object) -> None:
     bench.wire.send(message)
     for method in ("process_status_update", "process_gcode_response"):
         bench.wire.send({"method": method, "params": message})
-        bench.wire.send({"method": method, "params": {"status": message, "response": message, "eventtime": 1}})
+        params = {"status": message, "response": message, "eventtime": 1}
+        bench.wire.send({"method": method, "params": params})
         bench.wire.send({"method": method, "params": {"status": {"a": message}, "eventtime": message}})
     bench.run()
     assert bench.client.connected
@@ -314,8 +315,7 @@ def test_startup_is_polled(bench: KlippyBench) -> None:
         bench.clock.advance(STARTUP_POLL)
         bench.run()
         assert bench.wire.history.count("info") == looks + number
-    assert bench.client.objects == ()
-    assert bench.client.state == "startup"
+    assert (bench.client.state, bench.client.objects) == ("startup", ())
     bench.state = "ready"
     bench.clock.advance(STARTUP_POLL)
     bench.run()

@@ -126,4 +126,4 @@ def test_any_history(inputs: list[str]) -> None:
 
 def test_reported_states() -> None:
     """Klippy reports every state but the one in which it can't speak."""
-    assert REPORTED_STATES == {"startup", "ready", "error", "shutdown"}
+    assert {"startup", "ready", "error", "shutdown"} == REPORTED_STATES

@@ -70,7 +70,7 @@ class Bench:
         """Let one turn of the reactor pass."""
         self.clock.advance(0)
 
-    def subscribe(self, who: object, objects: Objects) -> Outcome[StatusUpdate]:
+    def subscribe(self, who: IStatusSubscriber, objects: Objects) -> Outcome[StatusUpdate]:
         """Begin a subscription."""
         return start(self.feed.subscribe(who, Wish.of(objects)))
 

@@ -16,7 +16,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tests.tools import Faults, Logged
-from txraker.events import EndpointsLearned, Events, GcodeResponse, KlippyDisconnected, KlippyReady, KlippyShutdown
+from txraker.events import (
+    EndpointsLearned,
+    Events,
+    GcodeResponse,
+    KlippyDisconnected,
+    KlippyReady,
+    KlippyShutdown,
+)
 from txraker.klippy.client import KlippyClient
 
 Message = dict[str, Any]
@@ -82,7 +89,7 @@ class FakeEndpoint:
     wires: list[Wire] = field(factory=list)
     absent: bool = False
 
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # noqa: N803  # Twisted's
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # Twisted's
         """Be connected to."""
         if self.absent:
             return Deferred()

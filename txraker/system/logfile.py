@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -42,7 +43,8 @@ class LogFile:
         except OSError as problem:
             self.problem = f"{self.path}: {problem.strerror}"
             return
-        os.fchmod(descriptor, 0o644)
+        with suppress(PermissionError):  # somebody else's file that we may write to
+            os.fchmod(descriptor, 0o644)
         self._file = os.fdopen(descriptor, "w", encoding="utf-8", errors="replace")
         self._write(self._header())
 
@@ -76,6 +78,7 @@ class LogFile:
         try:
             self.path.rename(target)
         except OSError as problem:
+            target.unlink(missing_ok=True)
             raise RolloverFailed(f"Can't rename {self.path.name}: {problem.strerror}") from None
         self.close()
         self.open()

@@ -28,7 +28,7 @@ class ServiceManager:
         """Return the manager that started this process, if any: see ``$NOTIFY_SOCKET``."""
         microseconds = environment.get("WATCHDOG_USEC", "")
         for_us = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-        seconds = int(microseconds) / 1e6 if microseconds.isdigit() and for_us else 0.0
+        seconds = int(microseconds) / 1e6 if microseconds.isdecimal() and for_us else 0.0
         return cls(clock, environment.get("NOTIFY_SOCKET", ""), seconds)
 
     def ready(self, status: str) -> None:
