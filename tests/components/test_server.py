@@ -123,7 +123,7 @@ def test_info_follows_klippy(bench: ServerBench) -> None:
 )
 def test_missing_requirements(bench: ServerBench, objects: tuple[str, ...], missing: list[str]) -> None:
     """What front-ends need and Klippy lacks is named as soon as Klippy's objects are known."""
-    bench.klippy.objects = objects
+    bench.klippy.loaded = objects
     bench.up()
     assert bench.call("server.info")["missing_klippy_requirements"] == missing
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any, Protocol
 
 import msgspec
@@ -75,6 +76,10 @@ def server_frames(text: bytes) -> list[tuple[int, bytes]]:
 class Wire(StringTransport):
     """A transport that knows what Autobahn wants of one, typed."""
 
+    def clear(self) -> None:
+        """Forget what was written."""
+        self.io = BytesIO()
+
     def text(self) -> bytes:
         """Return what was written."""
         text: bytes = self.io.getvalue()
@@ -103,7 +108,7 @@ class Websocket:
         dispatcher = Dispatcher(faults, lambda _: None, CancelledError)
         factory = ApiWebSocketFactory(self.clock, dispatcher, self.clients, klippy.status, faults)
         self.connection = factory.connect("192.0.2.1")
-        self.connection.makeConnection(self.transport)
+        self.connection.makeConnection(self.transport)  # type: ignore[no-untyped-call]  # Autobahn's
         key = base64.b64encode(b"0123456789abcdef").decode()
         request = (
             "GET /websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

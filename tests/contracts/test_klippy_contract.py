@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -12,6 +13,7 @@ from attrs import define, field
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
+from twisted.logger import capturedLogs
 from zope.interface.verify import verifyObject
 
 from tests.tools import Faults, Logged, start
@@ -88,7 +90,7 @@ class InMemory:
     def __attrs_post_init__(self) -> None:
         self.events = Events(self.faults)
         note_events(self.events, self.heard)
-        self.klippy = MemoryKlippy(self.clock, self.events, self.faults, objects=("webhooks", "fan"))
+        self.klippy = MemoryKlippy(self.clock, self.events, self.faults, loaded=("webhooks", "fan"))
         self.klippy.answers |= {
             "info": lambda _: {"state": self.klippy.state},
             "objects/list": lambda _: {"objects": ["webhooks", "fan"]},
@@ -320,6 +322,21 @@ async def test_loss(setting: Setting) -> None:
     assert names(setting).count("KlippyDisconnected") == 1
     with pytest.raises(KlippyNotConnected):
         setting.klippy.request("info")
+
+
+def test_an_answer_after_the_loss() -> None:
+    """An answer that the fake's test gives when Klippy is gone already is ignored, as one that never came."""
+    setting = InMemory()
+    late: Deferred[dict[str, Any]] = Deferred()
+    setting.klippy.answers["late"] = lambda _: late
+    setting.klippy.connect()
+    waiting = start(setting.klippy.request("late"))
+    setting.klippy.disconnect()
+    assert isinstance(waiting.error, KlippyDisconnected)
+    with capturedLogs() as logged:
+        late.callback({})
+        gc.collect()
+    assert logged == []
 
 
 @pytest_twisted.ensureDeferred  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated

@@ -397,6 +397,20 @@ def test_ready_again(ready: KlippyBench) -> None:
     assert "fan" in ready.client.objects
 
 
+@pytest.mark.parametrize("state", ["error", "shutdown"])
+def test_startup_that_fails(bench: KlippyBench, state: str) -> None:
+    """A Klippy whose start ends otherwise than in ready has registered its endpoints by then, too."""
+    bench.state = "startup"
+    bench.start()
+    bench.run()
+    bench.endpoints.append("late/one")
+    bench.state = state
+    bench.pass_time(2 * STARTUP_POLL)
+    assert bench.client.state == state
+    assert bench.client.endpoints is not None
+    assert "late/one" in bench.client.endpoints
+
+
 def test_console(ready: KlippyBench) -> None:
     """What Klippy writes to its console is an event, as it is."""
     ready.wire.send({"method": "process_gcode_response", "params": {"response": "// a\n// b"}})

@@ -19,7 +19,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 
-from txraker.simulator.framing import FrameSplitter
+from txraker.klippy.framing import FrameSplitter
 from txraker.simulator.service import ClientProtocol, SimulatorOptions, SimulatorService
 
 from .bench import RECORDINGS

@@ -28,16 +28,11 @@ from txraker.events import (
     EndpointsLearned,
     Events,
     GcodeResponse,
-    KlippyReady,
-    KlippyShutdown,
-)
-from txraker.events import (
-    KlippyDisconnected as DisconnectedEvent,
 )
 from txraker.faults import FaultReport, run_aside
 from txraker.interfaces import IKlippy, IStatusSubscriber
-from txraker.klippy.framing import TERMINATOR, FrameSplitter, FrameTooLong
-from txraker.klippy.session import KlippyState, Session
+from txraker.klippy.framing import FrameSplitter, FrameTooLong, encode_frame
+from txraker.klippy.session import Announcements, KlippyState, Session
 from txraker.klippy.status import STATUS_METHOD, StatusFeed
 from txraker.klippy.subscriptions import Delivery, Wish
 
@@ -83,10 +78,10 @@ class KlippyConnection(Protocol):
         """Tell the client."""
         self._client.connection_lost()
 
-    def send_frame(self, text: bytes) -> None:
-        """Send one JSON text."""
+    def send(self, message: Mapping[str, object]) -> None:
+        """Send one message."""
         assert self.transport is not None
-        self.transport.write(text + TERMINATOR)
+        self.transport.write(encode_frame(message))
 
 
 class _Connections(Factory):
@@ -127,7 +122,7 @@ class KlippyClient:
     _garbled: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._session = Session(self)
+        self._session = Session(Announcements(self._events))
         self.status = StatusFeed(self._clock, self.request, self._report_fault)
         factory = _Connections(self)
         self.service = ClientService(
@@ -151,9 +146,7 @@ class KlippyClient:
         request_id = next(self._ids)
         answered: Deferred[dict[str, Any]] = Deferred(lambda _: self._abandon(request_id))
         self._pending[request_id] = answered
-        connection.send_frame(
-            msgspec.json.encode({"id": request_id, "method": method, "params": params or {}})
-        )
+        connection.send({"id": request_id, "method": method, "params": params or {}})
         return answered
 
     def _abandon(self, request_id: int) -> None:
@@ -261,8 +254,9 @@ class KlippyClient:
         before = self.state
         if state == before:
             return
-        if state == "ready":
+        if before == "startup" or state == "ready":
             await self._learn_endpoints()
+        if state == "ready":
             self.objects = tuple((await self.request("objects/list")).get("objects", ()))
         self._session.reports(state)
         if self.state != before:
@@ -277,18 +271,6 @@ class KlippyClient:
         if self._connection is not None and self._connection.transport is not None:
             self._connection.transport.loseConnection()
         return self._report_fault(where, fault)
-
-    def ready(self) -> None:
-        """Announce that Klippy can print."""
-        self._events.emit(KlippyReady())
-
-    def shutdown(self) -> None:
-        """Announce that the printer was stopped."""
-        self._events.emit(KlippyShutdown())
-
-    def disconnected(self) -> None:
-        """Announce that Klippy is gone."""
-        self._events.emit(DisconnectedEvent())
 
 
 def _decoded(frame: bytes) -> object:

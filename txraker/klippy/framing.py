@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 from attrs import Factory, define
 
 TERMINATOR = b"\x03"
 LONGEST_FRAME = 128 * 1024 * 1024
 """Bytes after which an unfinished frame is taken for a broken peer rather than for a large reply."""
+
+
+def encode_frame(message: object) -> bytes:
+    """Return a message as it goes on the wire."""
+    return msgspec.json.encode(message) + TERMINATOR
 
 
 class FrameTooLong(Exception):

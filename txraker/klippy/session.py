@@ -20,8 +20,10 @@ from __future__ import annotations
 
 from typing import Literal, Protocol, get_args
 
-from attrs import define
+from attrs import define, frozen
 from automat import TypeMachineBuilder
+
+from txraker.events import Events, KlippyDisconnected, KlippyReady, KlippyShutdown
 
 KlippyState = Literal["disconnected", "startup", "ready", "error", "shutdown"]
 REPORTED_STATES: frozenset[str] = frozenset(get_args(KlippyState)) - {"disconnected"}
@@ -61,6 +63,25 @@ class Announcer(Protocol):
 
     def disconnected(self) -> None:
         """The connection ended."""
+
+
+@frozen
+class Announcements:
+    """Announces changes of state as events."""
+
+    _events: Events
+
+    def ready(self) -> None:
+        """Klippy became ready."""
+        self._events.emit(KlippyReady())
+
+    def shutdown(self) -> None:
+        """Klippy shut the printer down."""
+        self._events.emit(KlippyShutdown())
+
+    def disconnected(self) -> None:
+        """The connection ended."""
+        self._events.emit(KlippyDisconnected())
 
 
 @define

@@ -10,8 +10,8 @@ from pathlib import Path
 from twisted.internet.interfaces import IReactorCore
 from twisted.logger import globalLogBeginner, textFileLogObserver
 
-from .options import SimulatorOptions
-from .service import SimulatorService
+from txraker.simulator.options import SimulatorOptions
+from txraker.simulator.service import SimulatorService
 
 _EPILOG = """\
 Error states on demand, as gcode on the printer's console:

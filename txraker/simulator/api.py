@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 from attrs import define, field
 
-from .errors import CommandError, RequestError
-from .feature import Status
-from .state import State
-from .status import Wanted
+from txraker.simulator.errors import CommandError, RequestError
+from txraker.simulator.feature import Status
+from txraker.simulator.state import State
+from txraker.simulator.status import Wanted
 
 if TYPE_CHECKING:
-    from .host import Host
+    from txraker.simulator.host import Host
 
 _T = TypeVar("_T")
 

@@ -8,15 +8,15 @@ from typing import Any, Final
 
 from attrs import define, field
 
-from .config import SavedConfig
-from .console import Console
-from .errors import CommandError
-from .feature import Provider, Status
-from .gcode import Command
-from .gcode_move import GcodeMove
-from .interpreter import CommandSpec
-from .kinematics import Kinematics
-from .motion import MAXIMUM, MINIMUM, Toolhead
+from txraker.simulator.config import SavedConfig
+from txraker.simulator.console import Console
+from txraker.simulator.errors import CommandError
+from txraker.simulator.feature import Provider, Status
+from txraker.simulator.gcode import Command
+from txraker.simulator.gcode_move import GcodeMove
+from txraker.simulator.interpreter import CommandSpec
+from txraker.simulator.kinematics import Kinematics
+from txraker.simulator.motion import MAXIMUM, MINIMUM, Toolhead
 
 Matrix = list[list[float]]
 

@@ -8,9 +8,9 @@ from random import Random
 import msgspec
 from attrs import define, field
 
-from .feature import Provider, Status
-from .interpreter import CommandSpec
-from .timeline import Timeline
+from txraker.simulator.feature import Provider, Status
+from txraker.simulator.interpreter import CommandSpec
+from txraker.simulator.timeline import Timeline
 
 SOFTWARE_VERSION = "v0.13.0-730-g0000000-simulator"
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from attrs import define, field
 
-from .definition import DEFAULTS, PRINTER_CFG, WHOLE_NUMBERS
-from .feature import Provider, Status
-from .interpreter import CommandSpec
+from txraker.simulator.definition import DEFAULTS, PRINTER_CFG, WHOLE_NUMBERS
+from txraker.simulator.feature import Provider, Status
+from txraker.simulator.interpreter import CommandSpec
 
 Sections = dict[str, dict[str, Any]]
 Matrix = list[list[float]]

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from attrs import define, field
 
-from .console import Console
-from .errors import CommandError
-from .feature import Provider
-from .gcode import Command
-from .interpreter import CommandSpec
+from txraker.simulator.console import Console
+from txraker.simulator.errors import CommandError
+from txraker.simulator.feature import Provider
+from txraker.simulator.gcode import Command
+from txraker.simulator.interpreter import CommandSpec
 
 
 @define

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from .interpreter import CommandSpec
+from txraker.simulator.interpreter import CommandSpec
 
 Status = dict[str, Any]
 """The fields of one printer object, fresh at every call."""

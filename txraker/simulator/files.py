@@ -7,7 +7,7 @@ from typing import BinaryIO, Final
 
 from attrs import define, field
 
-from .errors import CommandError
+from txraker.simulator.errors import CommandError
 
 _SUFFIXES: Final = frozenset({".gcode", ".gco", ".g"})
 

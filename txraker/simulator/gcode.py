@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import frozen
 
-from .errors import CommandError
+from txraker.simulator.errors import CommandError
 
 _CLASSIC: Final = re.compile(r"([A-Za-z]\d+(?:\.\d+)?)(?![A-Za-z_]{2}|_)")
 _LINE_NUMBER: Final = re.compile(r"\s*[Nn]\d+\s+")

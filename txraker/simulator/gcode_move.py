@@ -8,12 +8,12 @@ from typing import Final
 
 from attrs import define, evolve, field
 
-from .console import Console
-from .errors import CommandError
-from .feature import Provider, Status
-from .gcode import Command
-from .interpreter import CommandSpec, Steps
-from .motion import Position, Toolhead
+from txraker.simulator.console import Console
+from txraker.simulator.errors import CommandError
+from txraker.simulator.feature import Provider, Status
+from txraker.simulator.gcode import Command
+from txraker.simulator.interpreter import CommandSpec, Steps
+from txraker.simulator.motion import Position, Toolhead
 
 _LETTERS: Final = "XYZE"
 _ARC_SEGMENT: Final = 1.0

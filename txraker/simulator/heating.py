@@ -7,13 +7,13 @@ from typing import Final
 
 from attrs import define, field
 
-from .console import Console
-from .errors import CommandError
-from .feature import Provider, Status
-from .gcode import Command
-from .interpreter import CommandSpec
-from .thermal import Heater, Plant, Sensor
-from .timeline import Timeline
+from txraker.simulator.console import Console
+from txraker.simulator.errors import CommandError
+from txraker.simulator.feature import Provider, Status
+from txraker.simulator.gcode import Command
+from txraker.simulator.interpreter import CommandSpec
+from txraker.simulator.thermal import Heater, Plant, Sensor
+from txraker.simulator.timeline import Timeline
 
 _REPORT_EVERY: Final = 1.0
 _MIN_EXTRUDE_TEMP: Final = 170.0

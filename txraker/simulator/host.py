@@ -11,17 +11,17 @@ from typing import Any, Final
 
 from attrs import define, field
 
-from .api import Api, Connection
-from .computer import HostInfo
-from .config import ConfigFile, SavedConfig
-from .console import Console
-from .errors import CommandError
-from .files import GcodeStore
-from .gcode import Command
-from .interpreter import CommandSpec, Interpreter, Steps
-from .options import Fault, SimulatorOptions
-from .printer import Printer
-from .state import (
+from txraker.simulator.api import Api, Connection
+from txraker.simulator.computer import HostInfo
+from txraker.simulator.config import ConfigFile, SavedConfig
+from txraker.simulator.console import Console
+from txraker.simulator.errors import CommandError
+from txraker.simulator.files import GcodeStore
+from txraker.simulator.gcode import Command
+from txraker.simulator.interpreter import CommandSpec, Interpreter, Steps
+from txraker.simulator.options import Fault, SimulatorOptions
+from txraker.simulator.printer import Printer
+from txraker.simulator.state import (
     CONFIG_ERROR,
     MCU_LOST,
     READY_MESSAGE,
@@ -30,9 +30,9 @@ from .state import (
     error_message,
     shutdown_message,
 )
-from .status import StatusBoard
-from .thermal import Plant
-from .timeline import Timeline
+from txraker.simulator.status import StatusBoard
+from txraker.simulator.thermal import Plant
+from txraker.simulator.timeline import Timeline
 
 _MOTORS_OFF_SECONDS: Final = 0.8
 _GOODBYE_SECONDS: Final = 0.03

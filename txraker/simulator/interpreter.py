@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 from attrs import define, field, frozen
 
-from .console import Console
-from .errors import CommandError
-from .gcode import Command, parse_line
-from .timeline import Timeline
+from txraker.simulator.console import Console
+from txraker.simulator.errors import CommandError
+from txraker.simulator.gcode import Command, parse_line
+from txraker.simulator.timeline import Timeline
 
 Steps = Iterator[float]
 """What a running command is: yields printer times at which to resume."""

@@ -9,13 +9,13 @@ from typing import Final
 
 from attrs import define, field
 
-from .console import Console
-from .errors import CommandError
-from .feature import Provider, Status
-from .gcode import Command
-from .gcode_move import GcodeMove
-from .interpreter import CommandSpec
-from .motion import AXES, MAXIMUM, MINIMUM, STEPPERS, Position, Toolhead
+from txraker.simulator.console import Console
+from txraker.simulator.errors import CommandError
+from txraker.simulator.feature import Provider, Status
+from txraker.simulator.gcode import Command
+from txraker.simulator.gcode_move import GcodeMove
+from txraker.simulator.interpreter import CommandSpec
+from txraker.simulator.motion import AXES, MAXIMUM, MINIMUM, STEPPERS, Position, Toolhead
 
 _SPEEDS: Final = {"x": 50.0, "y": 50.0, "z": 10.0}
 _RETRACT: Final = 5.0

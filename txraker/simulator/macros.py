@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from attrs import define, field
 
-from .config import SavedConfig, literal
-from .console import Console
-from .errors import CommandError
-from .feature import Provider
-from .gcode import Command
-from .interpreter import CommandSpec, Interpreter, Steps
+from txraker.simulator.config import SavedConfig, literal
+from txraker.simulator.console import Console
+from txraker.simulator.errors import CommandError
+from txraker.simulator.feature import Provider
+from txraker.simulator.gcode import Command
+from txraker.simulator.interpreter import CommandSpec, Interpreter, Steps
 
 #: Calls a method that some client registered under a name.
 RemoteCall = Callable[[str, dict[str, Any]], None]

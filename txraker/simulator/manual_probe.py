@@ -7,14 +7,14 @@ from typing import Final
 
 from attrs import define
 
-from .console import Console
-from .errors import CommandError
-from .feature import Provider, Status
-from .gcode import Command
-from .gcode_move import GcodeMove
-from .interpreter import CommandSpec, Interpreter
-from .kinematics import Kinematics
-from .motion import Toolhead
+from txraker.simulator.console import Console
+from txraker.simulator.errors import CommandError
+from txraker.simulator.feature import Provider, Status
+from txraker.simulator.gcode import Command
+from txraker.simulator.gcode_move import GcodeMove
+from txraker.simulator.interpreter import CommandSpec, Interpreter
+from txraker.simulator.kinematics import Kinematics
+from txraker.simulator.motion import Toolhead
 
 _SPEED: Final = 5.0
 _SESSION: Final = ("ACCEPT", "NEXT", "ABORT", "TESTZ")

@@ -13,8 +13,8 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from .errors import CommandError
-from .timeline import Timeline
+from txraker.simulator.errors import CommandError
+from txraker.simulator.timeline import Timeline
 
 Position = tuple[float, float, float, float]
 """X, Y, Z and E in millimetres."""

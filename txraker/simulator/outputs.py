@@ -7,11 +7,11 @@ from typing import Final
 
 from attrs import define
 
-from .console import Console
-from .feature import Provider, Status
-from .gcode import Command
-from .interpreter import CommandSpec
-from .timeline import Timeline
+from txraker.simulator.console import Console
+from txraker.simulator.feature import Provider, Status
+from txraker.simulator.gcode import Command
+from txraker.simulator.interpreter import CommandSpec
+from txraker.simulator.timeline import Timeline
 
 _M73_SECONDS: Final = 5.0
 

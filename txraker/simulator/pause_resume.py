@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from attrs import define
 
-from .console import Console
-from .feature import Provider
-from .gcode import Command
-from .gcode_move import GcodeMove
-from .interpreter import CommandSpec, Steps
-from .sdcard import VirtualSdCard
+from txraker.simulator.console import Console
+from txraker.simulator.feature import Provider
+from txraker.simulator.gcode import Command
+from txraker.simulator.gcode_move import GcodeMove
+from txraker.simulator.interpreter import CommandSpec, Steps
+from txraker.simulator.sdcard import VirtualSdCard
 
 _RECOVER_VELOCITY = 50.0
 _STATE_NAME = "PAUSE_STATE"

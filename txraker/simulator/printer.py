@@ -7,27 +7,27 @@ from typing import Any
 
 from attrs import define, field
 
-from .activity import IdleTimeout
-from .bed_mesh import BedMesh
-from .computer import Computer
-from .config import ConfigFile, SavedConfig
-from .console import Console
-from .errors import CommandError
-from .exclude_object import ExcludeObject
-from .feature import Feature
-from .files import GcodeStore
-from .gcode_move import GcodeMove
-from .heating import Heating
-from .interpreter import Interpreter, Job
-from .kinematics import Kinematics
-from .macros import Macros, RemoteCall
-from .manual_probe import ManualProbe
-from .motion import Toolhead
-from .outputs import Display, FilamentSensor, Outputs
-from .pause_resume import PauseResume
-from .sdcard import PrintStats, VirtualSdCard
-from .thermal import Plant
-from .timeline import Timeline
+from txraker.simulator.activity import IdleTimeout
+from txraker.simulator.bed_mesh import BedMesh
+from txraker.simulator.computer import Computer
+from txraker.simulator.config import ConfigFile, SavedConfig
+from txraker.simulator.console import Console
+from txraker.simulator.errors import CommandError
+from txraker.simulator.exclude_object import ExcludeObject
+from txraker.simulator.feature import Feature
+from txraker.simulator.files import GcodeStore
+from txraker.simulator.gcode_move import GcodeMove
+from txraker.simulator.heating import Heating
+from txraker.simulator.interpreter import Interpreter, Job
+from txraker.simulator.kinematics import Kinematics
+from txraker.simulator.macros import Macros, RemoteCall
+from txraker.simulator.manual_probe import ManualProbe
+from txraker.simulator.motion import Toolhead
+from txraker.simulator.outputs import Display, FilamentSensor, Outputs
+from txraker.simulator.pause_resume import PauseResume
+from txraker.simulator.sdcard import PrintStats, VirtualSdCard
+from txraker.simulator.thermal import Plant
+from txraker.simulator.timeline import Timeline
 
 
 @define

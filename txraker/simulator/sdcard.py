@@ -7,13 +7,13 @@ from typing import Final
 
 from attrs import define
 
-from .console import Console
-from .errors import CommandError
-from .feature import Provider, Status
-from .files import GcodeFile, GcodeStore
-from .gcode import Command
-from .interpreter import CommandSpec, Job
-from .timeline import Timeline
+from txraker.simulator.console import Console
+from txraker.simulator.errors import CommandError
+from txraker.simulator.feature import Provider, Status
+from txraker.simulator.files import GcodeFile, GcodeStore
+from txraker.simulator.gcode import Command
+from txraker.simulator.interpreter import CommandSpec, Job
+from txraker.simulator.timeline import Timeline
 
 _BLOCK: Final = 8192
 _BLOCK_SECONDS: Final = 0.01

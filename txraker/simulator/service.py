@@ -25,12 +25,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .api import Connection
-from .computer import HostInfo
-from .framing import FrameSplitter, encode
-from .host import Hardware, Host
-from .options import SimulatorOptions
-from .timeline import Timeline
+from txraker.klippy.framing import FrameSplitter, encode_frame
+from txraker.simulator.api import Connection
+from txraker.simulator.computer import HostInfo
+from txraker.simulator.host import Hardware, Host
+from txraker.simulator.options import SimulatorOptions
+from txraker.simulator.timeline import Timeline
 
 __all__ = ["SimulatorOptions", "SimulatorService"]
 
@@ -103,7 +103,7 @@ class ClientProtocol(Protocol):
 
     def send(self, message: Any) -> None:
         """Send a message, now or when the client has read what came before."""
-        self._waiting += encode(message)
+        self._waiting += encode_frame(message)
         self._flush()
 
     def pauseProducing(self) -> None:  # noqa: N802

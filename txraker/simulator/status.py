@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from attrs import define, field, frozen
 
-from .feature import Provider, Status
+from txraker.simulator.feature import Provider, Status
 
 Wanted = Mapping[str, list[str] | None]
 """What to report: object name -> field names, None for all of them."""

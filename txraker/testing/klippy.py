@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from attrs import define, field
@@ -15,15 +16,10 @@ from txraker.events import (
     EndpointsLearned,
     Events,
     GcodeResponse,
-    KlippyReady,
-    KlippyShutdown,
-)
-from txraker.events import (
-    KlippyDisconnected as DisconnectedEvent,
 )
 from txraker.faults import FaultReport
 from txraker.interfaces import IKlippy
-from txraker.klippy.session import KlippyState, Session
+from txraker.klippy.session import Announcements, KlippyState, Session
 from txraker.klippy.status import StatusFeed
 
 Answer = Callable[[Mapping[str, Any]], "dict[str, Any] | Deferred[dict[str, Any]]"]
@@ -41,22 +37,28 @@ class MemoryKlippy:
     _clock: IReactorTime
     _events: Events
     _report_fault: FaultReport
-    objects: tuple[str, ...] = ()
+    loaded: tuple[str, ...] = ()
     endpoints: frozenset[str] | None = None
     answers: dict[str, Answer] = field(factory=dict)
     requests: list[tuple[str, Mapping[str, Any]]] = field(factory=list, init=False)
     status: StatusFeed = field(init=False)
     _session: Session = field(init=False)
+    _was_ready: bool = field(default=False, init=False)
     _waiting: list[Deferred[dict[str, Any]]] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._session = Session(self)
+        self._session = Session(Announcements(self._events))
         self.status = StatusFeed(self._clock, self.request, self._report_fault)
 
     @property
     def state(self) -> KlippyState:
         """The state last announced."""
         return self._session.state
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """The printer objects that are ``loaded``, once it has been ready on this connection."""
+        return self.loaded if self._was_ready else ()
 
     @property
     def connected(self) -> bool:
@@ -72,7 +74,9 @@ class MemoryKlippy:
         answer = self.answers.get(method)
         if answer is not None:
             answered: Deferred[dict[str, Any]] = Deferred.fromCoroutine(_answer(answer, params or {}))
-            answered.chainDeferred(waiting)
+            answered.addCallbacks(
+                partial(_pass, waiting.callback, waiting), partial(_pass, waiting.errback, waiting)
+            )
         return waiting
 
     def connect(self) -> None:
@@ -82,6 +86,7 @@ class MemoryKlippy:
     def become(self, state: KlippyState) -> None:
         """Report a state, learned endpoints first when it is ``ready``."""
         if state == "ready":
+            self._was_ready = True
             self.endpoints = frozenset(self.answers)
             self._events.emit(EndpointsLearned(self.endpoints))
         self._session.reports(state)
@@ -90,6 +95,7 @@ class MemoryKlippy:
         """Go away: whoever waits for an answer is told."""
         waiting, self._waiting = self._waiting, []
         self.endpoints = None
+        self._was_ready = False
         for waiter in waiting:
             if not waiter.called:
                 waiter.errback(KlippyDisconnected())
@@ -100,17 +106,10 @@ class MemoryKlippy:
         """Write a message to the console."""
         self._events.emit(GcodeResponse(response))
 
-    def ready(self) -> None:
-        """Announce that Klippy can print."""
-        self._events.emit(KlippyReady())
 
-    def shutdown(self) -> None:
-        """Announce that the printer was stopped."""
-        self._events.emit(KlippyShutdown())
-
-    def disconnected(self) -> None:
-        """Announce that Klippy is gone."""
-        self._events.emit(DisconnectedEvent())
+def _pass(outcome: Callable[[Any], None], waiting: Deferred[dict[str, Any]], result: object) -> None:
+    if not waiting.called:
+        outcome(result)
 
 
 async def _answer(answer: Answer, params: Mapping[str, Any]) -> dict[str, Any]:
