@@ -45,6 +45,12 @@ def parse_address(text: str) -> Address | None:
     return address
 
 
+def is_loopback(text: str) -> bool:
+    """Say whether an address is this machine's own."""
+    address = parse_address(text)
+    return address is not None and _is_in(address, LOOPBACK)
+
+
 def is_origin_pattern(text: str) -> bool:
     """Say whether a ``cors_domains`` entry is acceptable: no wildcard in a top level domain, except ``*``."""
     if text == "*":
@@ -85,13 +91,11 @@ def client_address(peer: str, forwarded_for: Sequence[str], real_ip: Sequence[st
     A proxy on this machine is believed: the last hop of ``X-Forwarded-For`` that isn't this machine, or
     else ``X-Real-IP``. Anybody else's word is not. ``forwarded_for`` and ``real_ip`` are header values.
     """
-    address = parse_address(peer)
-    if address is None or not _is_in(address, LOOPBACK):
+    if not is_loopback(peer):
         return peer
     hops = [hop.strip() for value in forwarded_for for hop in value.split(",")]
     for hop in reversed(hops or [value.strip() for value in real_ip]):
-        parsed = parse_address(hop)
-        if parsed is None or not _is_in(parsed, LOOPBACK):
+        if not is_loopback(hop):
             return hop
     return peer
 

@@ -9,9 +9,11 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -22,6 +24,7 @@ from txraker.api.endpoint import endpoints_of
 from txraker.clients import Clients
 from txraker.components.connection import ConnectionEndpoints
 from txraker.components.data_store.component import DataStore
+from txraker.components.extensions import ExtensionEndpoints
 from txraker.components.klippy_apis import KlippyApis, unknown_path
 from txraker.components.logs import Logs
 from txraker.components.server import ServerEndpoints
@@ -33,18 +36,29 @@ from txraker.events import Events, GcodeResponse, KlippyDisconnected, KlippyRead
 from txraker.faults import fault_report
 from txraker.interfaces import IComponent, ILogFile
 from txraker.klippy.client import KlippyClient
-from txraker.klippy.socket import PatientUnixEndpoint, socket_finder
+from txraker.klippy.socket import OneTryUnixEndpoint, PatientUnixEndpoint, socket_finder
 from txraker.reactor import Reactor
 from txraker.server_warnings import ServerWarnings
 from txraker.system.klipper_log import KlipperLog
+from txraker.transports.bridge import BridgeUpgrade
+from txraker.transports.link import LinkService
 from txraker.transports.listen import listen
+from txraker.transports.unix import UnixClients, listen_unix
 from txraker.transports.web.request import LimitedSite
 from txraker.transports.web.resources import Door
 from txraker.transports.web.tree import site
-from txraker.transports.websocket import GOING_AWAY, ApiWebSocketFactory, WebSocketGate
+from txraker.transports.websocket import GOING_AWAY, ApiUpgrade, WebSocketFactory
 
 FAREWELL = 1.0
 """Seconds for which clients may take leave before their connections are cut."""
+
+
+class LocalSocket(NamedTuple):
+    """The unix socket for programs on this machine: where, with which mode, for which protocols."""
+
+    path: Path
+    mode: int
+    clients: UnixClients
 
 
 @define(eq=False)
@@ -57,8 +71,10 @@ class Assembly:
     _clients: Clients
     _components: Sequence[IComponent]
     _site: LimitedSite
+    _local: LocalSocket
     warnings: ServerWarnings
     _port: IListeningPort | None = field(default=None, init=False)
+    _local_port: IListeningPort | None = field(default=None, init=False)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -71,14 +87,21 @@ class Assembly:
             self._port = listen(self._reactor, *self.address, self._site)
 
     def start(self) -> None:
-        """Connect to Klippy, now and whenever it is there."""
+        """Connect to Klippy, now and whenever it is there, and let programs on this machine connect to us."""
         self._klippy.service.startService()
+        try:
+            self._local_port = listen_unix(self._reactor, *self._local)
+        except CannotListenError as problem:
+            text = f"Programs on this machine can't connect to {self._local.path}: {problem.socketError}"
+            self.warnings.put("unix socket", text)
 
     async def stop_listening(self) -> None:
         """Take no new connections."""
-        port, self._port = self._port, None
-        if port is not None:
-            await maybeDeferred(port.stopListening)
+        ports = self._port, self._local_port
+        self._port = self._local_port = None
+        for port in ports:
+            if port is not None:
+                await maybeDeferred(port.stopListening)
 
     async def stop(self) -> None:
         """Take leave of clients and of Klippy, and let go of everything."""
@@ -93,13 +116,15 @@ class Assembly:
                 await stopped
 
     async def _dismiss_clients(self) -> None:
-        for client in self._clients:
-            client.close(GOING_AWAY, "Server Shutdown")
+        for leaving in (*self._clients, *self._clients.bridges):
+            leaving.close(GOING_AWAY, "Server Shutdown")
         deadline = self._reactor.seconds() + FAREWELL
-        while len(self._clients) and self._reactor.seconds() < deadline:
+        while (len(self._clients) or self._clients.bridges) and self._reactor.seconds() < deadline:
             await deferLater(self._reactor, 0.02)
         for client in self._clients:
-            client.close(GOING_AWAY, "")
+            client.cut()
+        for bridge in list(self._clients.bridges):
+            bridge.abort()
 
 
 @define(eq=False)
@@ -164,7 +189,7 @@ def assemble(
     find_socket = socket_finder(klippy_socket or _path(options.klippy_uds_address), configuration.data_path)
     socket = PatientUnixEndpoint(reactor, find_socket, log, warnings)
     klippy = KlippyClient(reactor, socket, events, report_fault, log)
-    clients = Clients(options.max_websocket_connections)
+    clients = Clients(options.max_websocket_connections, events)
     for notification in (KlippyReady, KlippyShutdown, KlippyDisconnected, GcodeResponse):
         events.on(notification, clients.broadcast)
     dispatcher = Dispatcher(report_fault, partial(unknown_path, klippy), CancelledError)
@@ -178,6 +203,8 @@ def assemble(
             configuration.read("data_store", DataStoreOptions), reactor, klippy.status, events, report_fault
         ),
     )
+    configuration.read("extensions", NoOptions)
+    loader.load("extensions", lambda: ExtensionEndpoints(clients, klippy, events))
     server = ServerEndpoints(klippy, clients, configuration, warnings, restart, loader.names, loader.failed)
     logs = Logs({"moonraker": own_log, "klipper": KlipperLog()})
     for core in (server, ConnectionEndpoints(clients), logs):
@@ -186,9 +213,25 @@ def assemble(
     for text in (*access_warnings, *configuration.warnings()):
         warnings.put(text, text)
     door = Door(dispatcher, access, report_fault)
-    websockets = ApiWebSocketFactory(reactor, dispatcher, clients, klippy.status, report_fault)
-    web = site(reactor, door, WebSocketGate(door, websockets), options.route_prefix)
-    return Assembly(reactor, options, klippy, clients, loader.loaded, web, warnings)
+    links = LinkService(
+        reactor,
+        dispatcher,
+        clients,
+        klippy.status,
+        report_fault,
+        log,
+        options.client_queue_size * 1024,
+        options.client_queue_seconds,
+    )
+    websockets = WebSocketFactory(reactor)
+    bridge = BridgeUpgrade(door, websockets, links, OneTryUnixEndpoint(reactor, find_socket), klippy.touched)
+    web = site(reactor, door, ApiUpgrade(door, websockets, links), bridge, options.route_prefix)
+    local = LocalSocket(
+        configuration.data_path / "comms" / "moonraker.sock",
+        int(options.unix_socket_mode, 8),
+        UnixClients(links),
+    )
+    return Assembly(reactor, options, klippy, clients, loader.loaded, web, local, warnings)
 
 
 def _path(address: str | None) -> Path | None:

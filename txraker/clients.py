@@ -5,14 +5,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from itertools import count
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 from attrs import define, field
 
+from txraker.api.caller import Transport
 from txraker.errors import BadRequest
-from txraker.events import Notification
+from txraker.events import AgentConnected, AgentDisconnected, Events, Notification
 from txraker.interfaces import IConnection
+from txraker.outgoing import Outgoing
 
 ClientType = Literal["web", "mobile", "desktop", "display", "bot", "agent", "other"]
 
@@ -26,19 +28,45 @@ class ClientIdentity(msgspec.Struct, frozen=True):
     url: str
 
 
+class Closable(Protocol):
+    """A connection that can be asked to end."""
+
+    def close(self, code: int, reason: str) -> None:
+        """End in an orderly way."""
+
+    def abort(self) -> None:
+        """End at once."""
+
+
 @define(eq=False)
 class Clients:
-    """The connections there are. ``limit`` is how many may be open at once."""
+    """The connections there are. ``limit`` is how many websockets may be open at once.
+
+    ``bridges`` are websockets that count but take no part in the API.
+    """
 
     limit: int
+    _events: Events
+    bridges: set[Closable] = field(factory=set, init=False)
     _connections: dict[int, IConnection] = field(factory=dict, init=False)
+    _websockets: dict[int, IConnection] = field(factory=dict, init=False)
     _agents: dict[str, IConnection] = field(factory=dict, init=False)
     _ids: count[int] = field(factory=lambda: count(secrets.randbits(32) << 16), init=False)
 
     @property
-    def is_full(self) -> bool:
-        """Whether one more connection would be over the limit."""
-        return len(self._connections) >= self.limit
+    def websocket_count(self) -> int:
+        """How many websockets are open."""
+        return len(self._websockets) + len(self.bridges)
+
+    def has_room(self, address: str, *, is_local: bool) -> bool:
+        """Say whether one more websocket from an address is within the limit.
+
+        A tenth of the connections is kept for this machine; no other address may have more than half.
+        """
+        if is_local:
+            return self.websocket_count < self.limit
+        of_address = sum(connection.address == address for connection in self._websockets.values())
+        return self.websocket_count < self.limit - self.limit // 10 and of_address < max(1, self.limit // 2)
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -53,13 +81,17 @@ class Clients:
     def add(self, connection: IConnection) -> None:
         """Count a connection that is open now."""
         self._connections[connection.connection_id] = connection
+        if connection.transport is Transport.WEBSOCKET:
+            self._websockets[connection.connection_id] = connection
 
     def remove(self, connection: IConnection) -> None:
         """Forget a connection, known or not; an agent's name becomes free."""
         self._connections.pop(connection.connection_id, None)
+        self._websockets.pop(connection.connection_id, None)
         identity = connection.identity
         if identity is not None and self._agents.get(identity.client_name) is connection:
             del self._agents[identity.client_name]
+            self._events.emit(AgentDisconnected(connection))
 
     def identify(self, connection: IConnection, identity: ClientIdentity) -> None:
         """Note who a connection is.
@@ -68,14 +100,24 @@ class Clients:
         """
         if connection.identity is not None:
             raise BadRequest("Connection already identified")
-        if identity.type == "agent":
-            if identity.client_name in self._agents:
-                raise BadRequest(f"Agent '{identity.client_name}' is already connected")
-            self._agents[identity.client_name] = connection
+        if identity.type == "agent" and identity.client_name in self._agents:
+            raise BadRequest(f"Agent '{identity.client_name}' is already connected")
         connection.identity = identity
+        if identity.type == "agent":
+            self._agents[identity.client_name] = connection
+            self._events.emit(AgentConnected(connection))
 
-    def broadcast(self, notification: Notification) -> None:
-        """Tell every connection of an event."""
-        text = notification.encode()
+    def agent(self, name: str) -> IConnection | None:
+        """Return the connection of an agent, if it is connected."""
+        return self._agents.get(name)
+
+    def agents(self) -> list[ClientIdentity]:
+        """Return who the connected agents are."""
+        return [connection.identity for connection in self._agents.values()]
+
+    def broadcast(self, notification: Notification, *, except_for: IConnection | None = None) -> None:
+        """Tell every connection of an event; it is encoded once."""
+        outgoing = Outgoing(notification.encode())
         for connection in self:
-            connection.send(text)
+            if connection is not except_for:
+                connection.tell(outgoing)

@@ -16,12 +16,13 @@ from txraker.api.describe import openapi, openrpc
 from txraker.api.endpoint import Endpoint, declared_by
 from txraker.components.connection import ConnectionEndpoints
 from txraker.components.data_store.component import DataStore
+from txraker.components.extensions import ExtensionEndpoints
 from txraker.components.klippy_apis import KlippyApis
 from txraker.components.logs import Logs
 from txraker.components.server import ServerEndpoints
 from txraker.events import NOTIFICATIONS
 
-DECLARING = (ServerEndpoints, ConnectionEndpoints, Logs, DataStore, KlippyApis)
+DECLARING = (ServerEndpoints, ConnectionEndpoints, Logs, DataStore, KlippyApis, ExtensionEndpoints)
 """Every class that declares endpoints."""
 
 

@@ -127,3 +127,11 @@ class InvalidParams(ApiError):
     """``params`` is there and not an object."""
 
     jsonrpc_code = -32602
+
+
+class ClientError(BadRequest):
+    """A client that was asked answered with an error, whose message and code are passed on."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.jsonrpc_code = code  # type: ignore[misc]  # each has its own

@@ -64,12 +64,29 @@ class StatusUpdate(Notification, frozen=True):
     eventtime: float
 
 
+class AgentEventBody(msgspec.Struct, frozen=True):
+    """What an agent has to say. ``data`` is left out when there is none."""
+
+    agent: str
+    event: str
+    data: Any = msgspec.UNSET
+
+
+class AgentEvent(Notification, frozen=True):
+    """An agent came, went, or sent an event of its own. The agent itself is not told."""
+
+    wire_name = "notify_agent_event"
+
+    event: AgentEventBody
+
+
 NOTIFICATIONS: tuple[type[Notification], ...] = (
     KlippyReady,
     KlippyShutdown,
     KlippyDisconnected,
     GcodeResponse,
     StatusUpdate,
+    AgentEvent,
 )
 
 
@@ -83,6 +100,18 @@ class GcodeCommand(msgspec.Struct, frozen=True):
     """A client asked to run gcode. ``script`` may span lines."""
 
     script: str
+
+
+class AgentConnected(msgspec.Struct, frozen=True):
+    """A connection (IConnection) has identified itself as an agent."""
+
+    connection: Any
+
+
+class AgentDisconnected(msgspec.Struct, frozen=True):
+    """The connection (IConnection) of an agent has ended."""
+
+    connection: Any
 
 
 _Event = TypeVar("_Event")

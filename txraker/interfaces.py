@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
+    from txraker.api.jsonrpc import Response
     from txraker.events import StatusUpdate
     from txraker.klippy.subscriptions import Delivery, Wish
+    from txraker.outgoing import Outgoing
 
 
 class IKlippy(Interface):
@@ -30,6 +32,18 @@ class IKlippy(Interface):
         before the answer, and KlippyError with Klippy's own message when Klippy answers with an error.
         """
 
+    def register_remote_method(name: str, called: Callable[[dict[str, Any]], None]) -> None:
+        """Let Klippy's macros call something, now and whenever Klippy comes back.
+
+        ``called`` gets the arguments of the call. Raises BadRequest when the name is taken.
+        """
+
+    def forget_remote_method(name: str) -> None:
+        """Ignore calls of a method from now on; Klippy has no way to take a name back."""
+
+    def touched() -> None:
+        """Note that something went to or from Klippy over another connection: a bridge."""
+
 
 class IStatusFeed(Interface):
     """The state of printer objects, kept up to date by one subscription for everybody."""
@@ -41,6 +55,13 @@ class IStatusFeed(Interface):
         changes of it. An empty wish ends the subscription. Raises what IKlippy.request raises.
         """
 
+    def query(objects: Mapping[str, list[str] | None]) -> Awaitable[StatusUpdate]:
+        """Return an awaitable of printer objects' fields as they are now.
+
+        It is answered from what is known when that is as good as Klippy's answer, and else by Klippy.
+        ``objects`` maps names to field names, or to None for all. Raises what IKlippy.request raises.
+        """
+
     def unsubscribe(subscriber: IStatusSubscriber) -> None:
         """Forget a subscriber; nothing happens when it is unknown."""
 
@@ -49,7 +70,7 @@ class IStatusSubscriber(Interface):
     """Somebody who hears of changes of printer objects. Hashable by identity."""
 
     def status_changed(delivery: Delivery) -> None:
-        """Hear of a change. ``delivery`` has the ``update`` (StatusUpdate) and its ``text`` for clients.
+        """Hear of a change. ``delivery`` has the ``update`` (StatusUpdate) and is ``outgoing`` to clients.
 
         The update is shared with other subscribers and must not be changed.
         """
@@ -58,14 +79,31 @@ class IStatusSubscriber(Interface):
 class IConnection(Interface):
     """A client on a persistent connection (websocket, unix socket)."""
 
+    transport = Attribute("The Transport it is connected by.")
+    address = Attribute("The client's IP address as text, or its identity on a unix socket.")
     connection_id = Attribute("A number below 2**53 that no other connection of this server has.")
     identity = Attribute("The ClientIdentity it has told us, or None.")
 
     def send(text: bytes) -> None:
-        """Send one JSON-RPC text (bytes). Nothing happens when the connection has ended."""
+        """Send one JSON-RPC text for this client alone. Nothing happens when the connection has ended."""
+
+    def tell(outgoing: Outgoing) -> None:
+        """Send a notification that others get, too. Nothing happens when the connection has ended."""
+
+    def request(method: str, params: object) -> Awaitable[Any]:
+        """Ask the client and return an awaitable of its result; ``params`` of None are left out.
+
+        Raises ClientError with the client's own error, and Unavailable when the connection ends first.
+        """
+
+    def answered(response: Response) -> None:
+        """Take the client's answer to a request of ours; nothing happens when there was none."""
 
     def close(code: int, reason: str) -> None:
         """End the connection in an orderly way, with a websocket close code where that is possible."""
+
+    def cut() -> None:
+        """End the connection at once."""
 
 
 class IComponent(Interface):

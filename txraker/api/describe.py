@@ -140,7 +140,7 @@ def _parameter_schema(parameter: Parameter) -> dict[str, Any]:
         return dict(parameter.schema)
     schema = msgspec.json.schema(parameter.annotation)
     schema.pop("description", None)
-    if not parameter.required:
+    if not parameter.required and parameter.default is not msgspec.UNSET:
         schema["default"] = parameter.default
     return schema
 

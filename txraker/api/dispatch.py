@@ -10,7 +10,7 @@ from txraker.api import jsonrpc
 from txraker.api.arguments import read_arguments
 from txraker.api.caller import Caller, Transport
 from txraker.api.endpoint import Endpoint, Permission, Verb
-from txraker.errors import ApiError, InternalError, MethodNotAllowed, NotFound, Unauthorized
+from txraker.errors import ApiError, InternalError, MethodNotAllowed, NotFound, Unauthorized, Unavailable
 
 
 @define
@@ -101,23 +101,31 @@ class Dispatcher:
         except Exception as fault:
             raise InternalError(self._report_fault(endpoint.name, fault)) from None
 
-    async def answer(self, text: bytes | str, caller: Caller) -> bytes | None:
+    async def answer(self, text: bytes | str, caller: Caller, *, busy: bool = False) -> bytes | None:
         """Answer one JSON-RPC text; None when there is nothing to say (only notifications).
+
+        A caller that is ``busy`` has asked as much as may be under way: just what is urgent is done.
 
         The calls of a batch are made one after the other, as clients expect who move files by them.
         """
         message = jsonrpc.parse(text)
         if not isinstance(message, jsonrpc.Batch):
-            return await self._answer_entry(message, caller)
-        answers = [await self._answer_entry(entry, caller) for entry in message.entries]
+            return await self._answer_entry(message, caller, busy=busy)
+        answers = [await self._answer_entry(entry, caller, busy=busy) for entry in message.entries]
         said = [answer for answer in answers if answer is not None]
         return jsonrpc.encode_batch(said) if said else None
 
-    async def _answer_entry(self, entry: jsonrpc.Request | jsonrpc.Malformed, caller: Caller) -> bytes | None:
+    async def _answer_entry(self, entry: jsonrpc.Entry, caller: Caller, *, busy: bool) -> bytes | None:
         if isinstance(entry, jsonrpc.Malformed):
             return jsonrpc.encode_error(entry.id, entry.error)
+        if isinstance(entry, jsonrpc.Response):
+            if caller.connection is not None:
+                caller.connection.answered(entry)
+            return None
         try:
             endpoint = self.find_method(entry.method, caller.transport)
+            if busy and not endpoint.urgent:
+                raise Unavailable("Too many requests are under way on this connection")
             result = await self.call(endpoint, caller, entry.params)
         except ApiError as error:
             return None if entry.id is None else jsonrpc.encode_error(entry.id, error)

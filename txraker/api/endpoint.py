@@ -46,7 +46,8 @@ class Endpoint:
     """One thing a client can ask for.
 
     ``name`` is the JSON-RPC method and ``path`` the HTTP path (empty when it has none). ``reads_only``
-    says that a call changes nothing: it may be cancelled, repeated, and asked for with HEAD.
+    says that a call changes nothing: it may be cancelled, repeated, and asked for with HEAD. What is
+    ``urgent`` is done even for a client that has too much under way.
     ``parameters`` of ``None`` passes every argument on as it came.
     """
 
@@ -60,6 +61,7 @@ class Endpoint:
     result: Any
     documentation: str
     handler: Handler
+    urgent: bool = False
 
 
 def endpoint(
@@ -70,6 +72,7 @@ def endpoint(
     transports: Transport | None = None,
     permission: Permission = Permission.TRUSTED,
     reads_only: bool | None = None,
+    urgent: bool = False,
 ) -> Callable[[_Method], _Method]:
     """Declare the decorated coroutine method an endpoint.
 
@@ -97,6 +100,7 @@ def endpoint(
             result=hints.get("return", Any),
             documentation=documentation,
             handler=method,
+            urgent=urgent,
         )
         return method
 

@@ -16,6 +16,10 @@ from txraker.errors import ApiError, InvalidParams, InvalidRequest, ParseError
 RequestId = int | float | str | None
 
 
+LONGEST_BATCH = 1000
+"""Calls that may be in one batch."""
+
+
 @frozen
 class Request:
     """A well-formed call. ``id`` is None for a notification, which gets no answer."""
@@ -34,13 +38,25 @@ class Malformed:
 
 
 @frozen
+class Response:
+    """An answer to a request that we made. ``error`` is None when it succeeded."""
+
+    id: object
+    result: object
+    error: object = None
+
+
+Entry = Request | Response | Malformed
+
+
+@frozen
 class Batch:
     """Several calls in one text, answered by one array."""
 
-    entries: tuple[Request | Malformed, ...]
+    entries: tuple[Entry, ...]
 
 
-def parse(text: bytes | str) -> Request | Malformed | Batch:
+def parse(text: bytes | str) -> Entry | Batch:
     """Read one message. Never raises: what is wrong with it is a :class:`Malformed`."""
     try:
         message = msgspec.json.decode(text)
@@ -50,10 +66,12 @@ def parse(text: bytes | str) -> Request | Malformed | Batch:
         return _entry(message)
     if not message:
         return Malformed(InvalidRequest("Invalid Request: an empty batch"))
+    if len(message) > LONGEST_BATCH:
+        return Malformed(InvalidRequest(f"Invalid Request: a batch of more than {LONGEST_BATCH}"))
     return Batch(tuple(_entry(entry) for entry in message))
 
 
-def _entry(message: object) -> Request | Malformed:
+def _entry(message: object) -> Entry:
     if not isinstance(message, dict):
         return Malformed(InvalidRequest("Invalid Request: not an object"))
     request_id = message.get("id")
@@ -61,6 +79,8 @@ def _entry(message: object) -> Request | Malformed:
         return Malformed(InvalidRequest("Invalid Request: 'id' must be a number or a string"))
     if message.get("jsonrpc") != "2.0":
         return Malformed(InvalidRequest("Invalid Request: 'jsonrpc' must be \"2.0\""), request_id)
+    if "method" not in message and ("result" in message or "error" in message):
+        return Response(request_id, message.get("result"), message.get("error"))
     method = message.get("method")
     if not isinstance(method, str):
         return Malformed(InvalidRequest("Invalid Request: 'method' must be a string"), request_id)
@@ -68,6 +88,14 @@ def _entry(message: object) -> Request | Malformed:
     if not isinstance(params, dict):
         return Malformed(InvalidParams("Invalid params: 'params' must be an object"), request_id)
     return Request(method, params, request_id)
+
+
+def encode_request(request_id: RequestId, method: str, params: object) -> bytes:
+    """Return the text of a request of ours; ``params`` of None are left out."""
+    message: dict[str, object] = {"jsonrpc": "2.0", "method": method, "id": request_id}
+    if params is not None:
+        message["params"] = params
+    return msgspec.json.encode(message)
 
 
 def encode_result(request_id: RequestId, result: object) -> bytes:
@@ -86,8 +114,8 @@ def encode_batch(answers: Sequence[bytes]) -> bytes:
     return b"[" + b",".join(answers) + b"]"
 
 
-def encode_notification(method: str, params: Sequence[object] | None) -> bytes:
-    """Return the text of a notification; without params the key is left out, as clients expect."""
+def encode_notification(method: str, params: object) -> bytes:
+    """Return the text of a notification; ``params`` of None are left out, as clients expect."""
     message: dict[str, object] = {"jsonrpc": "2.0", "method": method}
     if params is not None:
         message["params"] = params

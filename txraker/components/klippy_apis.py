@@ -20,7 +20,7 @@ from txraker.api.caller import Caller, Transport
 from txraker.api.dispatch import Dispatcher
 from txraker.api.endpoint import GET, POST, Endpoint, Permission, declared_by, endpoint
 from txraker.errors import ApiError, BadRequest, KlippyDisconnected, KlippyNotConnected
-from txraker.events import EndpointsLearned, Events, GcodeCommand
+from txraker.events import EndpointsLearned, Events, GcodeCommand, StatusUpdate
 from txraker.interfaces import IComponent, IConnection, IKlippy, IStatusFeed, IStatusSubscriber
 from txraker.klippy.subscriptions import Wish
 
@@ -115,7 +115,7 @@ class KlippyApis:
         """Return Klippy's description of itself and of its state."""
         return await self._ask("info")  # type: ignore[return-value]  # Klippy's words, passed on
 
-    @endpoint("printer.emergency_stop", GET | POST, "/printer/emergency_stop", reads_only=False)
+    @endpoint("printer.emergency_stop", GET | POST, "/printer/emergency_stop", reads_only=False, urgent=True)
     async def emergency_stop(self, caller: Caller) -> str:
         """Halt the printer at once and put Klippy in the shutdown state."""
         return await self._do("emergency_stop")
@@ -142,9 +142,7 @@ class KlippyApis:
         Over HTTP each query argument may name an object, its value the fields: `?toolhead=position&fan`.
         Unknown objects are empty, unknown fields null.
         """
-        return await self._ask(  # type: ignore[return-value]  # Klippy's words, passed on
-            "objects/query", {"objects": objects}
-        )
+        return _object_status(await self._status.query(objects))
 
     @endpoint("printer.objects.subscribe", reads_only=False)
     async def objects_subscribe(self, caller: Caller, *, objects: RequestedObjects) -> ObjectStatus:
@@ -153,8 +151,7 @@ class KlippyApis:
         Changes come as `notify_status_update`. A new subscription replaces the connection's earlier one;
         an empty one ends it. All end when Klippy disconnects.
         """
-        update = await self._status.subscribe(_subscriber(caller.connection), Wish.of(objects))
-        return {"eventtime": update.eventtime, "status": update.status}
+        return _object_status(await self._status.subscribe(_subscriber(caller.connection), Wish.of(objects)))
 
     @endpoint("printer.query_endstops.status", GET | POST, "/printer/query_endstops/status", reads_only=True)
     async def query_endstops(self, caller: Caller) -> dict[str, str]:
@@ -275,6 +272,10 @@ def _quoted(filename: str) -> str:
         raise BadRequest("Invalid argument 'filename': must name a file")
     escaped = re.sub(r'\\(?=[\\"]|$)', r"\\\\", name).replace('"', r"\"")
     return f'"{escaped}"'
+
+
+def _object_status(update: StatusUpdate) -> ObjectStatus:
+    return {"eventtime": update.eventtime, "status": update.status}
 
 
 def _subscriber(connection: IConnection | None) -> IStatusSubscriber:

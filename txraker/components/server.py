@@ -77,7 +77,7 @@ class ServerEndpoints:
             failed_components=list(self._failed),
             registered_directories=[],
             warnings=self._warnings.texts(),
-            websocket_count=len(self._clients),
+            websocket_count=self._clients.websocket_count,
             moonraker_version=MOONRAKER_VERSION,
             missing_klippy_requirements=[name for name in _REQUIREMENTS if loaded and name not in loaded],
             api_version=API_VERSION,

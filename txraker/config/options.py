@@ -21,6 +21,12 @@ def _host(text: str) -> str:
     return host
 
 
+def _mode(text: str) -> str:
+    if not re.fullmatch(r"0?[0-7]{3}", text):
+        raise ValueError("must be a file mode of three octal digits, such as 0660")
+    return text
+
+
 def _route_prefix(text: str) -> str:
     prefix = text.strip().strip("/")
     if prefix and not all(_SEGMENT.fullmatch(segment) for segment in prefix.split("/")):
@@ -38,6 +44,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """`[server]`: where to listen, where Klippy is, and what the HTTP server allows.
 
     `host` is an address, a host name, or "all" for every IPv4 and IPv6 address. `max_upload_size` is in MiB.
+    `client_queue_size` (KiB) may wait for a client, and nothing for longer than `client_queue_seconds`.
     `klippy_uds_address` is None when it isn't configured. `route_prefix` has no slash at either end.
     """
 
@@ -51,6 +58,9 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_upload_size: Annotated[int, msgspec.Meta(ge=1, le=1024 * 1024)] = 1024
     max_websocket_connections: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 50
     enable_debug_logging: bool = False
+    client_queue_size: Annotated[int, msgspec.Meta(ge=64, le=65536)] = 2048
+    client_queue_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 30.0
+    unix_socket_mode: Annotated[str, Option(clean=_mode)] = "0660"
 
 
 class AuthorizationOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txraker import __version__
-from txraker.errors import ApiError, KlippyDisconnected, KlippyError, KlippyNotConnected
+from txraker.errors import ApiError, BadRequest, KlippyDisconnected, KlippyError, KlippyNotConnected
 from txraker.events import (
     EndpointsLearned,
     Events,
@@ -32,6 +32,7 @@ from txraker.events import (
 from txraker.faults import FaultReport, run_aside
 from txraker.interfaces import IKlippy, IStatusSubscriber
 from txraker.klippy.framing import FrameSplitter, FrameTooLong, encode_frame
+from txraker.klippy.freshness import READING_METHODS, Freshness
 from txraker.klippy.session import Announcements, KlippyState, Session
 from txraker.klippy.status import STATUS_METHOD, StatusFeed
 from txraker.klippy.subscriptions import Delivery, Wish
@@ -44,7 +45,21 @@ STARTUP_POLL = 0.1
 
 CONSOLE_METHOD = "process_gcode_response"
 _STATE_LINE = "// Klipper state:"
-_WEBHOOKS = Wish.of({"webhooks": ["state", "state_message"]})
+_WATCHED = Wish.of({"webhooks": ["state", "state_message"], "toolhead": ["estimated_print_time"]})
+"""Klippy's state, and something that always moves, so that there are ticks as long as Klippy lives."""
+
+
+RemoteMethod = Callable[[dict[str, Any]], None]
+"""What Klippy's macros can call; it is given the arguments."""
+
+
+@define
+class _Request:
+    """A request that Klippy hasn't answered; nobody waits for it any more when ``answered`` is None."""
+
+    answered: Deferred[dict[str, Any]] | None
+    mark: int
+    is_command: bool
 
 
 class _ConsoleOutput(msgspec.Struct):
@@ -111,11 +126,13 @@ class KlippyClient:
 
     objects: tuple[str, ...] = field(default=(), init=False)
     endpoints: frozenset[str] | None = field(default=None, init=False)
+    freshness: Freshness = field(factory=Freshness, init=False)
     status: StatusFeed = field(init=False)
     service: ClientService = field(init=False)
     _session: Session = field(init=False)
     _connection: KlippyConnection | None = field(default=None, init=False)
-    _pending: dict[int, Deferred[dict[str, Any]]] = field(factory=dict, init=False)
+    _pending: dict[int, _Request] = field(factory=dict, init=False)
+    _remote_methods: dict[str, RemoteMethod] = field(factory=dict, init=False)
     _ids: count[int] = field(factory=lambda: count(1), init=False)
     _watch: Deferred[None] | None = field(default=None, init=False)
     _nudged: Deferred[None] = field(factory=Deferred, init=False)
@@ -123,7 +140,7 @@ class KlippyClient:
 
     def __attrs_post_init__(self) -> None:
         self._session = Session(Announcements(self._events))
-        self.status = StatusFeed(self._clock, self.request, self._report_fault)
+        self.status = StatusFeed(self._clock, self.request, self.freshness, self._report_fault)
         factory = _Connections(self)
         self.service = ClientService(
             self._endpoint, factory, retryPolicy=lambda _attempt: RECONNECT_INTERVAL, clock=self._clock
@@ -143,19 +160,41 @@ class KlippyClient:
         connection = self._connection
         if connection is None:
             raise KlippyNotConnected
+        is_command = method not in READING_METHODS
+        if is_command:
+            self.freshness.command_sent()
         request_id = next(self._ids)
         answered: Deferred[dict[str, Any]] = Deferred(lambda _: self._abandon(request_id))
-        self._pending[request_id] = answered
+        self._pending[request_id] = _Request(answered, self.freshness.mark, is_command)
         connection.send({"id": request_id, "method": method, "params": params or {}})
         return answered
 
     def _abandon(self, request_id: int) -> None:
-        self._pending.pop(request_id, None)
+        self._pending[request_id].answered = None
+
+    def touched(self) -> None:
+        """Note that something went over another connection to Klippy, which may have changed anything."""
+        self.freshness.command_sent()
+
+    def register_remote_method(self, name: str, called: RemoteMethod) -> None:
+        if name in self._remote_methods:
+            raise BadRequest(f"Remote method ({name}) already registered")
+        self._remote_methods[name] = called
+        if self.state in ("ready", "shutdown"):
+            run_aside(self._register(name), "registering a remote method", self._report_fault, ApiError)
+
+    def forget_remote_method(self, name: str) -> None:
+        self._remote_methods.pop(name, None)
+
+    async def _register(self, name: str) -> None:
+        template = {"method": name}
+        await self.request("register_remote_method", {"remote_method": name, "response_template": template})
 
     def connection_made(self, connection: KlippyConnection) -> None:
         """Begin a conversation."""
         self._connection = connection
         self._garbled = 0
+        self.freshness.reset()
         self.log.info("Connected to Klippy")
         self._session.connected()
         self._watch = run_aside(
@@ -174,8 +213,9 @@ class KlippyClient:
         pending, self._pending = self._pending, {}
         self.log.info("Disconnected from Klippy")
         self._session.lost()
-        for answered in pending.values():
-            answered.errback(KlippyDisconnected())
+        for request in pending.values():
+            if request.answered is not None:
+                request.answered.errback(KlippyDisconnected())
         self.status.reset()
 
     def frame_received(self, frame: bytes) -> None:
@@ -195,22 +235,29 @@ class KlippyClient:
 
     def _answer(self, message: dict[str, Any]) -> None:
         request_id = message["id"]
-        answered = self._pending.pop(request_id, None) if type(request_id) is int else None
-        if answered is None:
-            self.log.debug("Klippy answered a request that nobody waits for: {id}", id=request_id)
-        elif "error" in message:
-            answered.errback(KlippyError(_error_text(message["error"])))
+        request = self._pending.pop(request_id, None) if type(request_id) is int else None
+        if request is None:
+            self.log.debug("Klippy answered a request that nobody made: {id}", id=request_id)
+            return
+        self.freshness.answered(request.mark, is_command=request.is_command)
+        if request.answered is None:
+            return
+        if "error" in message:
+            request.answered.errback(KlippyError(_error_text(message["error"])))
         else:
             result = message.get("result")
-            answered.callback(result if isinstance(result, dict) else {})
+            request.answered.callback(result if isinstance(result, dict) else {})
 
     def _hear(self, message: dict[str, Any]) -> None:
         method, params = message.get("method"), message.get("params")
         try:
             if method == STATUS_METHOD:
+                self.freshness.ticked(self._clock.seconds())
                 self.status.changed(params)
             elif method == CONSOLE_METHOD:
                 self._console(msgspec.convert(params, _ConsoleOutput).response)
+            elif method in self._remote_methods:
+                self._remote_methods[method](params if isinstance(params, dict) else {})
             else:
                 self.log.debug("Klippy called {method}, which nobody has registered", method=method)
         except msgspec.ValidationError:
@@ -222,7 +269,8 @@ class KlippyClient:
         self._events.emit(GcodeResponse(response))
 
     def status_changed(self, delivery: Delivery) -> None:
-        self._nudge()
+        if "webhooks" in delivery.update.status:
+            self._nudge()
 
     def _nudge(self) -> None:
         if not self._nudged.called:
@@ -247,7 +295,7 @@ class KlippyClient:
         await self.request("info", {"client_info": client_info})
         await self._learn_endpoints()
         await self.request("gcode/subscribe_output", {"response_template": {"method": CONSOLE_METHOD}})
-        watching = self.status.subscribe(self, _WEBHOOKS)
+        watching = self.status.subscribe(self, _WATCHED)
         run_aside(watching, "watching Klippy's state", self._report_fault, ApiError)
 
     async def _learn(self, state: str, message: str) -> None:
@@ -258,6 +306,8 @@ class KlippyClient:
             await self._learn_endpoints()
         if state == "ready":
             self.objects = tuple((await self.request("objects/list")).get("objects", ()))
+            for name in list(self._remote_methods):
+                run_aside(self._register(name), "registering a remote method", self._report_fault, ApiError)
         self._session.reports(state)
         if self.state != before:
             self.log.info("Klippy is {state}: {message}", state=self.state, message=message.strip())

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable
 from pathlib import Path
 
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import ConnectError
@@ -36,6 +36,21 @@ def socket_finder(configured: Path | None, data_path: Path) -> Callable[[], Path
         return lambda: configured
     beside_us = data_path / "comms" / "klippy.sock"
     return lambda: beside_us if beside_us.exists() else DEFAULT_SOCKET
+
+
+@implementer(IStreamClientEndpoint)
+@frozen
+class OneTryUnixEndpoint:
+    """Connects to Klippy's socket, or fails with the reason."""
+
+    _reactor: IReactorTime
+    _find: Callable[[], Path]
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        connecting: Deferred[IProtocol] = UNIXClientEndpoint(self._reactor, str(self._find())).connect(
+            protocolFactory
+        )
+        return connecting
 
 
 @implementer(IStreamClientEndpoint)

@@ -15,10 +15,14 @@ from txraker.errors import ApiError, InternalError, KlippyDisconnected, KlippyEr
 from txraker.events import StatusUpdate
 from txraker.faults import FaultReport, run_aside
 from txraker.interfaces import IStatusFeed, IStatusSubscriber
-from txraker.klippy.subscriptions import Delivery, Pending, Subscriptions, Wish
+from txraker.klippy.freshness import Freshness
+from txraker.klippy.subscriptions import Delivery, Pending, Subscriptions, Wish, united
 
 NARROW_AFTER = 5.0
 """Seconds after which Klippy is told that fewer objects are wanted: a reloaded page wants them again."""
+
+REPEATED_WITHIN = 30.0
+"""Seconds within which those who poll ask the same again; after as long without them they are forgotten."""
 
 STATUS_METHOD = "process_status_update"
 """The method name that Klippy puts on status updates, because our subscription asks for it."""
@@ -31,20 +35,39 @@ class _Status(msgspec.Struct):
     eventtime: float
 
 
+@implementer(IStatusSubscriber)
+class _Pollers:
+    """Stands for all who poll: they ask, and needn't be told."""
+
+    def status_changed(self, delivery: Delivery) -> None:
+        """Leave it in the cache."""
+
+
+_POLLERS = _Pollers()
+
+
 @implementer(IStatusFeed)
 @define(eq=False)
 class StatusFeed:
     """Provides IStatusFeed on a Klippy connection.
 
     ``ask_klippy`` sends a request; wishes that come up in one turn of the reactor, or while a request is
-    under way, go into one request.
+    under way, go into one request. ``freshness`` says whether the cache may answer queries.
+
+    A query that the subscription doesn't cover is asked of Klippy, once for all who ask the same; one that
+    comes again makes what it asks for a wish of our own, so that polling costs Klippy next to nothing.
     """
 
     _clock: IReactorTime
     _ask_klippy: Callable[[str, Mapping[str, object]], Awaitable[dict[str, Any]]]
+    _freshness: Freshness
     _report_fault: FaultReport
     _subscriptions: Subscriptions = Factory(Subscriptions)
     _waiting: dict[Pending, Deferred[None]] = Factory(dict)
+    _queries: dict[tuple[Wish, int], list[Deferred[StatusUpdate]]] = Factory(dict)
+    _asked: dict[Wish, float] = Factory(dict)
+    _polled: set[Wish] = Factory(set)
+    _forgetting: IDelayedCall | None = field(default=None, init=False)
     _asking: bool = field(default=False, init=False)
     _next_ask: IDelayedCall | None = field(default=None, init=False)
 
@@ -63,6 +86,73 @@ class StatusFeed:
         self._settle()
         return update
 
+    async def query(self, objects: Mapping[str, list[str] | None]) -> StatusUpdate:
+        wish = Wish.of(objects)
+        self._note_interest(wish)
+        if self._subscriptions.covers(wish) and self._freshness.is_fresh(self._clock.seconds()):
+            return StatusUpdate(self._subscriptions.view(wish), self._subscriptions.eventtime)
+        return await self._shared_query(wish)
+
+    def _shared_query(self, wish: Wish) -> Deferred[StatusUpdate]:
+        """Ask Klippy, together with those who asked the same since the newest command."""
+        key = (wish, self._freshness.mark)
+        answered: Deferred[StatusUpdate] = Deferred()
+        if key in self._queries:
+            self._queries[key].append(answered)
+        else:
+            self._queries[key] = [answered]
+            run_aside(self._query_klippy(key), "objects/query", self._report_fault)
+        return answered
+
+    async def _query_klippy(self, key: tuple[Wish, int]) -> None:
+        outcome: StatusUpdate | ApiError
+        try:
+            answer = await self._ask_klippy("objects/query", {"objects": key[0].params()})
+            news = msgspec.convert(answer, _Status)
+            outcome = StatusUpdate(news.status, news.eventtime)
+        except msgspec.ValidationError:
+            outcome = KlippyError("Klippy's answer to objects/query can't be understood")
+        except ApiError as error:
+            outcome = error
+        except Exception as fault:
+            outcome = InternalError(self._report_fault("objects/query", fault))
+        for answered in self._queries.pop(key):
+            if answered.called:
+                continue
+            if isinstance(outcome, ApiError):
+                answered.errback(outcome)
+            else:
+                answered.callback(outcome)
+
+    def _note_interest(self, wish: Wish) -> None:
+        now = self._clock.seconds()
+        comes_again = now - self._asked.get(wish, -REPEATED_WITHIN) < REPEATED_WITHIN
+        self._asked = {
+            asked: at
+            for asked, at in self._asked.items()
+            if now - at < REPEATED_WITHIN or asked in self._polled
+        }
+        self._asked[wish] = now
+        if comes_again and wish not in self._polled:
+            self._polled.add(wish)
+            self._follow_polled()
+        if self._polled and self._forgetting is None:
+            self._forgetting = self._clock.callLater(REPEATED_WITHIN, self._forget_unpolled)
+
+    def _forget_unpolled(self) -> None:
+        self._forgetting = None
+        now = self._clock.seconds()
+        still = {wish for wish in self._polled if now - self._asked[wish] < REPEATED_WITHIN}
+        if still != self._polled:
+            self._polled = still
+            self._follow_polled()
+        if still:
+            self._forgetting = self._clock.callLater(REPEATED_WITHIN, self._forget_unpolled)
+
+    def _follow_polled(self) -> None:
+        following = self.subscribe(_POLLERS, united(self._polled))
+        run_aside(following, "following what is polled", self._report_fault, ApiError)
+
     def unsubscribe(self, subscriber: IStatusSubscriber) -> None:
         self._subscriptions.withdraw(subscriber)
         self._settle()
@@ -78,6 +168,11 @@ class StatusFeed:
     def reset(self) -> None:
         """Klippy is gone: nobody is subscribed any more, and who waits is told so."""
         self._subscriptions.reset()
+        self._asked.clear()
+        self._polled.clear()
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            self._forgetting = None
         if self._next_ask is not None:
             self._next_ask.cancel()
             self._next_ask = None

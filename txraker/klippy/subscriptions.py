@@ -17,6 +17,7 @@ from typing import Any
 from attrs import Factory, define, field, frozen
 
 from txraker.events import StatusUpdate
+from txraker.outgoing import Outgoing
 
 Status = dict[str, dict[str, Any]]
 """Object name to field name to value, as in Klippy's ``status``."""
@@ -54,15 +55,15 @@ class Wish:
 
 @define
 class Delivery:
-    """One change, for all subscribers of one wish. ``text`` is encoded once, when the first client asks."""
+    """One change, for all subscribers of one wish: encoded once, when the first client asks."""
 
     update: StatusUpdate
     subscribers: tuple[Any, ...]
 
     @cached_property
-    def text(self) -> bytes:
+    def outgoing(self) -> Outgoing:
         """The notification as clients get it."""
-        return self.update.encode()
+        return Outgoing(self.update.encode())
 
 
 @define(eq=False)
@@ -136,14 +137,7 @@ class Subscriptions:
 
     def union(self) -> Union:
         """Return what Klippy must be subscribed to for every wish, active and pending."""
-        union: dict[str, set[str] | None] = {}
-        for wish in {*self._subscribers, *(pending.wish for pending in self._pending)}:
-            for name, fields in wish.objects:
-                if fields is None:
-                    union[name] = None
-                elif (united := union.setdefault(name, set())) is not None:
-                    united.update(fields)
-        return {name: None if fields is None else frozenset(fields) for name, fields in union.items()}
+        return _union({*self._subscribers, *(pending.wish for pending in self._pending)})
 
     def covers(self, wish: Wish) -> bool:
         """Say whether Klippy's subscription has all of a wish already."""
@@ -203,6 +197,22 @@ class Subscriptions:
             if share:
                 deliveries.append(Delivery(StatusUpdate(share, self.eventtime), tuple(subscribers)))
         return deliveries
+
+
+def united(wishes: Iterable[Wish]) -> Wish:
+    """Return the wish for all that any of these asks for."""
+    return Wish.of(_union(wishes))
+
+
+def _union(wishes: Iterable[Wish]) -> Union:
+    union: dict[str, set[str] | None] = {}
+    for wish in wishes:
+        for name, fields in wish.objects:
+            if fields is None:
+                union[name] = None
+            elif (known := union.setdefault(name, set())) is not None:
+                known.update(fields)
+    return {name: None if fields is None else frozenset(fields) for name, fields in union.items()}
 
 
 def covers(union: Union, wish: Wish) -> bool:

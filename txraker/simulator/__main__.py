@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 from twisted.internet.interfaces import IReactorCore
 from twisted.logger import globalLogBeginner, textFileLogObserver
 
-from txraker.simulator.options import SimulatorOptions
+from txraker.simulator.options import LoadOptions, SimulatorOptions
 from txraker.simulator.service import SimulatorService
 
 _EPILOG = """\
@@ -19,6 +20,16 @@ Error states on demand, as gcode on the printer's console:
   SIMULATE_MCU_LOSS                lose the micro-controller: shutdown, then stuck in startup
   SIMULATE_FILAMENT DETECTED=0     the filament runs out (1: it is back)
   CALL_REMOTE_METHOD NAME=x K=V    call a method a client registered, as a macro would
+
+Load mode, for measurements: --load takes any of these as NAME=NUMBER
+  objects=30        extra printer objects
+  fields=8          fields of each
+  changed=130       fields that change in each status update (the defaults make about 2.7 KB)
+  rate=4            status updates a second; queries are answered every --tick-seconds all the same
+  console_rate=0    console lines a second
+  console_bytes=80  length of each of those lines
+Over the socket, simulator/load changes all but the first two, and simulator/statistics answers what the
+printer was asked, by method, and what it sent; {"reset": true} starts to count anew.
 """
 
 
@@ -48,7 +59,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
         "--tick-seconds",
         type=float,
         default=defaults.tick_seconds,
-        help="period of status updates (default: %(default)s)",
+        help="period of status updates and of answers while subscribed (default: %(default)s)",
     )
     parser.add_argument(
         "--speed",
@@ -61,12 +72,23 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
         choices=["config-error", "no-mcu"],
         help="end in state error, or stay in startup",
     )
+    parser.add_argument("--load", nargs="*", metavar="NAME=NUMBER", help="load mode, see below")
     chosen = parser.parse_args(arguments)
     if not chosen.gcodes.is_dir():
         parser.error(f"{chosen.gcodes} is not a directory")
     if chosen.speed <= 0 or chosen.tick_seconds <= 0:
         parser.error("--speed and --tick-seconds must be above zero")
+    try:
+        chosen.load = None if chosen.load is None else _load(chosen.load)
+    except ValueError as error:
+        parser.error(f"--load: {error}")
     return chosen
+
+
+def _load(settings: Sequence[str]) -> LoadOptions:
+    """Read ``name=number`` settings. Raises ValueError."""
+    pairs = [setting.partition("=") for setting in settings]
+    return msgspec.convert({name: value for name, _, value in pairs}, LoadOptions, strict=False)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -81,6 +103,7 @@ def main(arguments: Sequence[str]) -> None:
         tick_seconds=chosen.tick_seconds,
         speed=chosen.speed,
         fault=chosen.fault,
+        load=chosen.load,
     )
     service = SimulatorService(reactor, chosen.socket, chosen.gcodes, options=options)
     core = IReactorCore(reactor)

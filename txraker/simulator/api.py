@@ -117,9 +117,14 @@ class Api:
         params = message.get("params", {})
         if not isinstance(params, dict):
             return
+        method = message["method"]
         request = Request(connection, message.get("id"), params)
         try:
-            self._find(message["method"])(request)
+            own = self._own_endpoints().get(method)
+            if own is None:
+                self.host.hardware.statistics.requests[method] += 1
+                own = self._find(method)
+            own(request)
         except RequestError as error:
             request.refuse(str(error))
 
@@ -167,6 +172,20 @@ class Api:
         if self.host.was_ready:
             endpoints["motion_report/dump_trapq"] = self._dump_trapq
         return endpoints
+
+    def _own_endpoints(self) -> dict[str, Handler]:
+        """What Klippy doesn't have: not listed, so that no server offers it to clients, and not counted."""
+        return {"simulator/statistics": self._statistics, "simulator/load": self._load}
+
+    def _statistics(self, request: Request) -> None:
+        statistics = self.host.hardware.statistics
+        request.reply(statistics.report())
+        if request.params.get("reset"):
+            statistics.reset()
+
+    def _load(self, request: Request) -> None:
+        self.host.change_load(request.params)
+        request.reply()
 
     def _info(self, request: Request) -> None:
         request.mapping("client_info", {})

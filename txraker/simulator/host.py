@@ -5,21 +5,23 @@ The shell hands in connections, frames and the time; messages go out through eac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from attrs import define, field
 
 from txraker.simulator.api import Api, Connection
 from txraker.simulator.computer import HostInfo
 from txraker.simulator.config import ConfigFile, SavedConfig
 from txraker.simulator.console import Console
-from txraker.simulator.errors import CommandError
+from txraker.simulator.errors import CommandError, RequestError
 from txraker.simulator.files import GcodeStore
 from txraker.simulator.gcode import Command
 from txraker.simulator.interpreter import CommandSpec, Interpreter, Steps
-from txraker.simulator.options import Fault, SimulatorOptions
+from txraker.simulator.load import Load
+from txraker.simulator.options import Fault, LoadOptions, SimulatorOptions
 from txraker.simulator.printer import Printer
 from txraker.simulator.state import (
     CONFIG_ERROR,
@@ -30,6 +32,7 @@ from txraker.simulator.state import (
     error_message,
     shutdown_message,
 )
+from txraker.simulator.statistics import Statistics
 from txraker.simulator.status import StatusBoard
 from txraker.simulator.thermal import Plant
 from txraker.simulator.timeline import Timeline
@@ -40,12 +43,13 @@ _GOODBYE_SECONDS: Final = 0.03
 
 @define
 class Hardware:
-    """What outlives a restart of the host: the plant, the saved configuration, what is broken, and time."""
+    """What outlives a restart of the host: plant, saved configuration, what is broken, time and counts."""
 
     timeline: Timeline
     fault: Fault | None = None
     plant: Plant = field(factory=Plant)
     saved: SavedConfig = field(factory=SavedConfig)
+    statistics: Statistics = field(factory=Statistics)
 
 
 @define(eq=False)
@@ -71,6 +75,7 @@ class Host:
     printer: Printer = field(init=False)
     board: StatusBoard = field(init=False)
     api: Api = field(init=False)
+    load: Load | None = None
     _settles_at: float | None = field(init=False)
     _exit_at: float | None = None
     _restarting: bool = False
@@ -81,7 +86,9 @@ class Host:
         self._settles_at = self.started + self.options.startup_seconds
         hardware.saved.discard()
         hardware.plant.power_off()
-        self.board = StatusBoard(self.options.tick_seconds)
+        self.board = StatusBoard(
+            self.options.tick_seconds, self._update_period(self.options.load), self._step, self._told
+        )
         self.api = Api(self)
         self.console = Console(self.api.write_console)
         self.printer = Printer(
@@ -100,6 +107,9 @@ class Host:
             "webhooks": lambda: {"state": self.state.value, "state_message": self.state_message},
             **self.printer.objects(),
         }
+        if self.options.load is not None:
+            self.load = Load(self.options.load, self.console.raw)
+            self.board.providers.update(self.load.objects())
 
     @property
     def interpreter(self) -> Interpreter:
@@ -114,7 +124,9 @@ class Host:
     @property
     def next_wake(self) -> float | None:
         """The real time at which :meth:`advance` is due, None when nothing is."""
-        wakes = [wake for wake in (self._settles_at, self._exit_at, self.board.next_tick) if wake is not None]
+        burst = self.load.next_burst if self.load is not None else None
+        candidates = (self._settles_at, self._exit_at, self.board.next_tick, burst)
+        wakes = [wake for wake in candidates if wake is not None]
         work = self.printer.wake
         if work is not None:
             wakes.append(self.hardware.timeline.real_time(work))
@@ -138,6 +150,7 @@ class Host:
         """Do everything that is due until a real time, in order."""
         wake = self.next_wake
         while wake is not None and wake <= now:
+            self.hardware.statistics.late(now - wake)
             self._advance_to(wake)
             wake = self.next_wake
         self._advance_to(now)
@@ -161,6 +174,20 @@ class Host:
         self.hardware.fault = None
         if self.state is State.STARTUP:
             self._settles_at = self.now
+
+    def change_load(self, changes: Mapping[str, Any]) -> None:
+        """Put other values of LoadOptions in force, by name; RequestError when they can't be."""
+        if self.load is None:
+            raise RequestError("The simulator is not in load mode")
+        if changes.keys() & {"objects", "fields"}:
+            raise RequestError("Objects and their fields can't change while the simulator runs")
+        try:
+            now = {**msgspec.structs.asdict(self.load.options), **changes}
+            options = msgspec.convert(now, LoadOptions)
+        except msgspec.ValidationError as error:
+            raise RequestError(str(error)) from None
+        self.load.start(self.now, options)
+        self.board.change_rate(self.now, self._update_period(options))
 
     def exit_soon(self) -> None:
         """Say goodbye on the console shortly, and then exit."""
@@ -186,7 +213,9 @@ class Host:
             self._settle()
         self.printer.advance(self._printer_time())
         if self.board.next_tick is not None and self.board.next_tick <= self.now:
-            self.board.tick(self.eventtime)
+            self.board.tick(self.now, self.eventtime)
+        if self.load is not None and self.load.next_burst is not None and self.load.next_burst <= self.now:
+            self.hardware.statistics.console_lines += self.load.flood(self.now)
         if self._exit_at is not None and self._exit_at <= self.now:
             self._exit_at = None
             self.console.info("Klipper state: Disconnect")
@@ -210,6 +239,18 @@ class Host:
             self.state, self.state_message = State.READY, READY_MESSAGE
             self.was_ready = True
             self.console.info("Klipper state: Ready")
+            if self.load is not None:
+                self.load.start(self.now, self.load.options)
+
+    def _update_period(self, load: LoadOptions | None) -> float:
+        return 1 / load.rate if load is not None and load.rate else self.options.tick_seconds
+
+    def _step(self) -> None:
+        if self.load is not None:
+            self.load.step()
+
+    def _told(self) -> None:
+        self.hardware.statistics.updates += 1
 
     def _commands(self) -> list[CommandSpec]:
         def base(

@@ -48,16 +48,16 @@ class Wire(typing.Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes."""
 
-    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:  # noqa: N802
+    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
         """Be told when to stop and go on writing."""
 
-    def unregisterProducer(self) -> None:  # noqa: N802
+    def unregisterProducer(self) -> None:
         """Not be told any more."""
 
-    def loseConnection(self) -> None:  # noqa: N802
+    def loseConnection(self) -> None:
         """Close once everything has gone out."""
 
-    def abortConnection(self) -> None:  # noqa: N802
+    def abortConnection(self) -> None:
         """Close now."""
 
 
@@ -106,18 +106,18 @@ class ClientProtocol(Protocol):
         self._waiting += encode_frame(message)
         self._flush()
 
-    def pauseProducing(self) -> None:  # noqa: N802
+    def pauseProducing(self) -> None:
         """The transport's buffer is full: the client doesn't keep up."""
         self._paused = True
         self._expect_progress()
 
-    def resumeProducing(self) -> None:  # noqa: N802
+    def resumeProducing(self) -> None:
         """The client has read everything so far."""
         self._paused = False
         self._cancel_stall()
         self._flush()
 
-    def stopProducing(self) -> None:  # noqa: N802
+    def stopProducing(self) -> None:
         """The connection is gone."""
         self._waiting.clear()
 

@@ -34,23 +34,41 @@ class _Query:
     notify: Reply | None = None
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 @define
 class StatusBoard:
     """Every printer object by name, and who wants to hear about which.
 
-    ``now`` is real time, event times are what reports are stamped with; ``period`` is the time between ticks.
+    ``now`` is real time, event times are what reports are stamped with. ``period`` is the time between the
+    ticks on which queries are answered, ``update_period`` that between updates: the same in a real Klippy.
+    ``before_update`` is called before each update, ``told`` after one went to a subscriber.
     """
 
     period: float
+    update_period: float
+    before_update: Callable[[], None] = _nothing
+    told: Callable[[], None] = _nothing
     providers: dict[str, Provider] = field(factory=dict)
     _subscriptions: dict[object, _Subscription] = field(factory=dict)
     _queries: list[_Query] = field(factory=list)
-    _next: float | None = None
+    _next_answers: float | None = None
+    _next_update: float | None = None
 
     @property
     def next_tick(self) -> float | None:
         """When :meth:`tick` is due, None while nobody waits for anything."""
-        return self._next
+        if self._next_answers is None or self._next_update is None:
+            return self._next_answers if self._next_update is None else self._next_update
+        return min(self._next_answers, self._next_update)
+
+    def change_rate(self, now: float, update_period: float) -> None:
+        """Send updates that far apart from now on."""
+        self.update_period = update_period
+        if self._next_update is not None:
+            self._next_update = now + update_period
 
     def query(self, now: float, wanted: Wanted, reply: Reply) -> None:
         """Answer with the objects' state at the next tick - at once, when no tick is under way."""
@@ -65,22 +83,37 @@ class StatusBoard:
         self._subscriptions.pop(subscriber, None)
         self._queries = [query for query in self._queries if query.subscriber is not subscriber]
 
-    def tick(self, eventtime: float) -> None:
-        """Tell subscribers what changed, then answer those who wait; plan the next tick."""
+    def tick(self, now: float, eventtime: float) -> None:
+        """Tell subscribers what changed, then answer those who wait, each if it is due; plan what follows."""
         report = _Report(self.providers)
+        if self._next_update is not None and self._next_update <= now:
+            self.before_update()
+            self._tell(eventtime, report)
+            self._next_update += self.update_period
+        if self._next_answers is not None and self._next_answers <= now:
+            due = self._next_answers
+            self._answer(eventtime, report)
+            self._next_answers = due + self.period
+            if self._next_update is None:
+                self._next_update = due + self.update_period
+        if not self._subscriptions:
+            self._next_update = None
+            self._next_answers = self._next_answers if self._queries else None
+
+    def _tell(self, eventtime: float, report: _Report) -> None:
         for subscription in list(self._subscriptions.values()):
             changes = _changes(subscription.known, report.on(subscription.wanted))
             if changes:
                 subscription.notify(eventtime, changes)
+                self.told()
+
+    def _answer(self, eventtime: float, report: _Report) -> None:
         queries, self._queries = self._queries, []
         for query in queries:
             state = report.on(query.wanted)
             if query.subscriber is not None and query.notify is not None:
                 self._register(query.subscriber, _Subscription(query.wanted, query.notify, state))
             query.reply(eventtime, state)
-        due, self._next = self._next, None
-        if due is not None and self._subscriptions:
-            self._next = due + self.period
 
     def _register(self, subscriber: object, subscription: _Subscription) -> None:
         self._subscriptions.pop(subscriber, None)
@@ -89,8 +122,8 @@ class StatusBoard:
 
     def _enqueue(self, now: float, query: _Query) -> None:
         self._queries.append(query)
-        if self._next is None:
-            self._next = now
+        if self._next_answers is None:
+            self._next_answers = now
 
 
 @define

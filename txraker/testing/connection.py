@@ -7,11 +7,15 @@ from typing import Any
 
 import msgspec
 from attrs import define, field
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from txraker.api.caller import Transport
+from txraker.api.jsonrpc import Response, encode_request
 from txraker.clients import ClientIdentity
 from txraker.interfaces import IConnection, IStatusSubscriber
 from txraker.klippy.subscriptions import Delivery
+from txraker.outgoing import Outgoing
 
 _ids = count(1)
 
@@ -23,15 +27,36 @@ class MemoryConnection:
 
     connection_id: int = field(factory=lambda: next(_ids))
     identity: ClientIdentity | None = None
+    transport: Transport = Transport.WEBSOCKET
+    address: str = "127.0.0.1"
     messages: list[dict[str, Any]] = field(factory=list, init=False)
+    asked: dict[int, Deferred[Any]] = field(factory=dict, init=False)
     closed: tuple[int, str] | None = field(default=None, init=False)
 
     def send(self, text: bytes) -> None:
         if self.closed is None:
             self.messages.append(msgspec.json.decode(text))
 
+    def tell(self, outgoing: Outgoing) -> None:
+        self.send(outgoing.text)
+
     def status_changed(self, delivery: Delivery) -> None:
-        self.send(delivery.text)
+        self.tell(delivery.outgoing)
+
+    def request(self, method: str, params: object) -> Deferred[Any]:
+        asked: Deferred[Any] = Deferred()
+        request_id = next(_ids)
+        self.asked[request_id] = asked
+        self.send(encode_request(request_id, method, params))
+        return asked
+
+    def answered(self, response: Response) -> None:
+        asked = self.asked.pop(response.id, None) if isinstance(response.id, int) else None
+        if asked is not None:
+            asked.callback(response.result)
 
     def close(self, code: int, reason: str) -> None:
         self.closed = self.closed or (code, reason)
+
+    def cut(self) -> None:
+        self.close(1006, "")

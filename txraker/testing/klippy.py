@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from txraker.errors import KlippyDisconnected, KlippyNotConnected
+from txraker.errors import BadRequest, KlippyDisconnected, KlippyNotConnected
 from txraker.events import (
     EndpointsLearned,
     Events,
@@ -19,6 +19,7 @@ from txraker.events import (
 )
 from txraker.faults import FaultReport
 from txraker.interfaces import IKlippy
+from txraker.klippy.freshness import Freshness
 from txraker.klippy.session import Announcements, KlippyState, Session
 from txraker.klippy.status import StatusFeed
 
@@ -41,6 +42,8 @@ class MemoryKlippy:
     endpoints: frozenset[str] | None = None
     answers: dict[str, Answer] = field(factory=dict)
     requests: list[tuple[str, Mapping[str, Any]]] = field(factory=list, init=False)
+    freshness: Freshness = field(factory=Freshness, init=False)
+    remote_methods: dict[str, Callable[[dict[str, Any]], None]] = field(factory=dict, init=False)
     status: StatusFeed = field(init=False)
     _session: Session = field(init=False)
     _was_ready: bool = field(default=False, init=False)
@@ -48,7 +51,7 @@ class MemoryKlippy:
 
     def __attrs_post_init__(self) -> None:
         self._session = Session(Announcements(self._events))
-        self.status = StatusFeed(self._clock, self.request, self._report_fault)
+        self.status = StatusFeed(self._clock, self.request, self.freshness, self._report_fault)
 
     @property
     def state(self) -> KlippyState:
@@ -78,6 +81,17 @@ class MemoryKlippy:
                 partial(_pass, waiting.callback, waiting), partial(_pass, waiting.errback, waiting)
             )
         return waiting
+
+    def register_remote_method(self, name: str, called: Callable[[dict[str, Any]], None]) -> None:
+        if name in self.remote_methods:
+            raise BadRequest(f"Remote method ({name}) already registered")
+        self.remote_methods[name] = called
+
+    def forget_remote_method(self, name: str) -> None:
+        self.remote_methods.pop(name, None)
+
+    def touched(self) -> None:
+        self.freshness.command_sent()
 
     def connect(self) -> None:
         """Be there, and starting."""

@@ -5,6 +5,7 @@ The upgrade is a resource of the web tree; after it the connection belongs to Au
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from autobahn.twisted.resource import WebSocketResource
@@ -15,13 +16,11 @@ from twisted.web.server import Request
 from zope.interface import implementer
 
 from txraker import __version__
+from txraker.access import is_loopback
 from txraker.api.caller import Caller, Transport
-from txraker.api.dispatch import Dispatcher
-from txraker.clients import ClientIdentity, Clients
 from txraker.errors import BadRequest, Forbidden, MethodNotAllowed, Unauthorized, Unavailable
-from txraker.faults import FaultReport, run_aside
-from txraker.interfaces import IConnection, IStatusFeed, IStatusSubscriber
-from txraker.klippy.subscriptions import Delivery
+from txraker.transports.link import Link, LinkService
+from txraker.transports.stream import Stream
 from txraker.transports.web.cors import is_foreign
 from txraker.transports.web.request import TrackedChannel
 from txraker.transports.web.resources import Door, Leaf
@@ -29,76 +28,119 @@ from txraker.transports.web.resources import Door, Leaf
 LONGEST_MESSAGE = 5 * 1024 * 1024
 """Bytes of one message from a client; a longer one ends the connection with code 1009."""
 
+MOST_FRAGMENTS = 1000
+"""Frames that a message may come in; one that is chopped finer ends the connection with code 1008."""
+
+FRAGMENT_COST = 0.25
+"""What a frame costs a client of its allowance of requests."""
+
 PING_INTERVAL = 10.0
 PONG_WITHIN = 20.0
 CLOSE_WITHIN = 1.0
 """Seconds a client has to answer a close frame before the connection is cut."""
 
 GOING_AWAY = 1001
+POLICY_VIOLATION = 1008
+
+_SHORT, _MEDIUM = 126, 0x10000
 
 
-@implementer(IConnection, IStatusSubscriber)
-class ApiWebSocket(WebSocketServerProtocol):
-    """One client."""
+def text_frame(text: bytes) -> bytes:
+    """Return a text as one websocket frame from a server. Contract: RFC 6455, section 5.2."""
+    size = len(text)
+    if size < _SHORT:
+        return bytes((0x81, size)) + text
+    if size < _MEDIUM:
+        return struct.pack("!BBH", 0x81, 126, size) + text
+    return struct.pack("!BBQ", 0x81, 127, size) + text
 
-    identity: ClientIdentity | None = None
 
-    def __init__(self, server: ApiWebSocketFactory, address: str) -> None:
+class ServerWebSocket(WebSocketServerProtocol):
+    """What every websocket of ours does: it counts frames, leaves in good order, and can wait."""
+
+    transport: Stream  # type: ignore[assignment]  # connected as long as it is used
+    framing = staticmethod(text_frame)
+
+    def __init__(self) -> None:
         super().__init__()
-        self._server = server
-        self.connection_id = server.clients.new_id()
-        self._caller = Caller(Transport.WEBSOCKET, address, trusted=True, connection=self)
+        self._fragments = 0
 
-    def onOpen(self) -> None:
-        """Count the client."""
-        self._server.clients.add(self)
+    def charge(self, requests: float) -> None:
+        """Count work that the client causes."""
 
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """Answer a message; requests run side by side and are answered as they finish."""
-        run_aside(self._answer(payload), "a websocket message", self._server.report_fault)
+    def onMessageBegin(self, isBinary: bool) -> None:
+        """Begin to count the frames of a message."""
+        self._fragments = 0
+        super().onMessageBegin(isBinary)
 
-    async def _answer(self, payload: bytes) -> None:
-        answer = await self._server.dispatcher.answer(payload, self._caller)
-        if answer is not None:
-            self.send(answer)
+    def onMessageFrameBegin(self, length: int) -> None:
+        """Count a frame."""
+        self._fragments += 1
+        self.charge(FRAGMENT_COST)
+        if self._fragments == MOST_FRAGMENTS:
+            self.take_leave(POLICY_VIOLATION, "Too many fragments")
+        super().onMessageFrameBegin(length)
 
-    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        """Forget the client and what it subscribed to."""
-        self._server.clients.remove(self)
-        self._server.status.unsubscribe(self)
+    def onPing(self, payload: bytes) -> None:
+        """Count a ping, and answer it."""
+        self.charge(FRAGMENT_COST)
+        super().onPing(payload)
 
-    def send(self, text: bytes) -> None:
+    def write(self, data: bytes) -> None:
+        """Send a frame."""
         if self.state == self.STATE_OPEN:
-            self.sendMessage(text)
+            self.transport.write(data)
 
-    def status_changed(self, delivery: Delivery) -> None:
-        self.send(delivery.text)
-
-    def close(self, code: int, reason: str) -> None:
+    def take_leave(self, code: int, reason: str) -> None:
+        """Send a close frame; the connection is cut if it isn't answered in time."""
         if self.state == self.STATE_OPEN:
             self.sendCloseFrame(code=code, reasonUtf8=reason.encode())
-        else:
-            self.dropConnection(abort=True)
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self.dropConnection(abort=True)
+
+    def pause_reading(self) -> None:
+        """Take no more from the client for a while."""
+        self.transport.pauseProducing()
+
+    def resume_reading(self) -> None:
+        """Go on taking from the client."""
+        self.transport.resumeProducing()
 
 
-class ApiWebSocketFactory(WebSocketServerFactory):
-    """What the clients of one printer share."""
+class ApiWebSocket(ServerWebSocket):
+    """A client of the API."""
+
+    def __init__(self, service: LinkService, address: str) -> None:
+        super().__init__()
+        self.link = Link(service, self, Transport.WEBSOCKET, address)
+
+    def charge(self, requests: float) -> None:
+        """Count work that the client causes."""
+        self.link.charge(requests)
+
+    def onOpen(self) -> None:
+        """Begin."""
+        self.transport.registerProducer(self.link, True)
+        self.link.opened()
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """Take a message, be it in text or binary frames."""
+        self.link.received(payload)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """End."""
+        self.link.closed()
+
+
+class WebSocketFactory(WebSocketServerFactory):
+    """What all websockets of one printer's server have in common for Autobahn."""
 
     noisy = False
 
-    def __init__(
-        self,
-        reactor: IReactorTime,
-        dispatcher: Dispatcher,
-        clients: Clients,
-        status: IStatusFeed,
-        report_fault: FaultReport,
-    ) -> None:
+    def __init__(self, reactor: IReactorTime) -> None:
         super().__init__(server=f"txraker/{__version__}", reactor=reactor)
-        self.dispatcher = dispatcher
-        self.clients = clients
-        self.status = status
-        self.report_fault = report_fault
         self.setProtocolOptions(
             maxMessagePayloadSize=LONGEST_MESSAGE,
             failByDrop=False,
@@ -109,23 +151,17 @@ class ApiWebSocketFactory(WebSocketServerFactory):
             tcpNoDelay=True,
         )
 
-    def connect(self, address: str) -> ApiWebSocket:
-        """Return the protocol of a new client."""
-        protocol = ApiWebSocket(self, address)
-        protocol.factory = self
-        return protocol
 
+class Upgrade(Leaf):
+    """A resource that turns a request of a trusted client into a websocket while there is room."""
 
-@implementer(IResource)
-class WebSocketGate(Leaf):
-    """``/websocket``: lets trusted clients through the upgrade while there is room."""
-
-    def __init__(self, door: Door, factory: ApiWebSocketFactory) -> None:
+    def __init__(self, door: Door, factory: WebSocketFactory, service: LinkService) -> None:
         super().__init__(door)
         self._factory = factory
+        self.service = service
 
-    def respond(self, request: Request) -> None:
-        """Upgrade the connection, or say why not."""
+    def admit(self, request: Request) -> Caller:
+        """Return who asks, or raise why there will be no websocket."""
         if request.method != b"GET":
             raise MethodNotAllowed("A websocket is opened by GET", ("GET",))
         caller = self.door.caller(request, Transport.WEBSOCKET)
@@ -135,19 +171,37 @@ class WebSocketGate(Leaf):
             raise Forbidden("Cross origin websockets not allowed")
         if (request.getHeader("Upgrade") or "").lower() != "websocket":
             raise BadRequest('Can "Upgrade" only to "WebSocket".')
-        if self._factory.clients.is_full:
+        self.check_room(caller)
+        return caller
+
+    def check_room(self, caller: Caller) -> None:
+        """Raise Unavailable when the connection would be one too many."""
+        if not self.service.clients.has_room(caller.address, is_local=is_loopback(caller.address)):
             raise Unavailable("The maximum number of websocket connections is reached")
+
+    def upgrade(self, request: Request, protocol: ServerWebSocket) -> None:
+        """Hand the connection of a request over to a websocket."""
         channel: TrackedChannel = request.channel  # type: ignore[assignment]  # our site makes no others
         channel.release()
-        WebSocketResource(_OneProtocol(self._factory.connect(caller.address))).render(request)
+        protocol.factory = self._factory
+        WebSocketResource(_OneProtocol(protocol)).render(request)
+
+
+@implementer(IResource)
+class ApiUpgrade(Upgrade):
+    """``/websocket``."""
+
+    def respond(self, request: Request) -> None:
+        caller = self.admit(request)
+        self.upgrade(request, ApiWebSocket(self.service, caller.address))
 
 
 class _OneProtocol:
     """The factory Autobahn's resource asks for a protocol: it was made already, for a caller we know."""
 
-    def __init__(self, protocol: ApiWebSocket) -> None:
+    def __init__(self, protocol: ServerWebSocket) -> None:
         self._protocol = protocol
 
-    def buildProtocol(self, _address: Any) -> ApiWebSocket:
+    def buildProtocol(self, _address: Any) -> ServerWebSocket:
         """Return the protocol."""
         return self._protocol

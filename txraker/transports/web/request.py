@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
-from twisted.internet.tcp import Connection as TCPConnection
 from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES, HTTPChannel
 from twisted.web.server import Request, Site
 
 from txraker.errors import ApiError, HeadersTooLarge, PayloadTooLarge
+from txraker.transports.stream import Stream
 
 LONGEST_BODY = 5 * 1024 * 1024
 """Bytes of an API request's body: the arguments of one call."""
@@ -75,7 +75,7 @@ class LimitedRequest(Request):
         status = error.http_status
         channel.writeHeaders(b"HTTP/1.1", b"%d" % status, RESPONSES[status], self.responseHeaders)
         channel.write(body)
-        transport: TCPConnection = channel.transport  # type: ignore[assignment]  # sites listen on TCP
+        transport = channel.transport
         transport.loseWriteConnection()
         channel.site.reactor.callLater(LINGER, transport.abortConnection)
 
@@ -84,6 +84,7 @@ class TrackedChannel(HTTPChannel):
     """An HTTP connection that its site knows, so that it can be closed with the site."""
 
     site: LimitedSite
+    transport: Stream  # type: ignore[assignment]  # connected as long as it is used
 
     def connectionMade(self) -> None:
         """Be known."""
@@ -100,14 +101,14 @@ class TrackedChannel(HTTPChannel):
         body = error_body(HeadersTooLarge("A header or the request line is too long"))
         head = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n"
         head += b"Content-Type: %s\r\nContent-Length: %d\r\n\r\n" % (JSON, len(body))
-        self.transport.writeSequence([head, body])  # type: ignore[union-attr]  # a connected TCP transport
+        self.transport.writeSequence([head, body])
         self.loseConnection()
 
     def release(self) -> None:
         """Let another protocol have the connection: no timeout, no producer, and not ours to close."""
         self.site.channels.discard(self)
         self.setTimeout(None)
-        self.transport.unregisterProducer()  # type: ignore[union-attr]  # a connected TCP transport
+        self.transport.unregisterProducer()
 
 
 class LimitedSite(Site):

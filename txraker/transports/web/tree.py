@@ -12,11 +12,14 @@ from txraker.transports.web.request import LimitedSite
 from txraker.transports.web.resources import ApiResource, Door, JsonRpcResource, Nothing
 
 
-def site(reactor: IReactorTime, door: Door, websocket: IResource, route_prefix: str) -> LimitedSite:
+def site(
+    reactor: IReactorTime, door: Door, websocket: IResource, bridge: IResource, route_prefix: str
+) -> LimitedSite:
     """Return what answers HTTP for one printer.
 
     ========================  =====================================================
     ``/websocket``            the upgrade to JSON-RPC over a websocket
+    ``/klippysocket``         the upgrade to a bridge to Klippy's own API
     ``/server/jsonrpc``       JSON-RPC in a POST
     everything else           the API's own paths, Klippy's among them
     ========================  =====================================================
@@ -24,7 +27,11 @@ def site(reactor: IReactorTime, door: Door, websocket: IResource, route_prefix: 
     All of it is below ``route_prefix`` when there is one.
     """
     prefix = f"/{route_prefix}" if route_prefix else ""
-    named = {b"/websocket": websocket, b"/server/jsonrpc": JsonRpcResource(door)}
+    named = {
+        b"/websocket": websocket,
+        b"/klippysocket": bridge,
+        b"/server/jsonrpc": JsonRpcResource(door),
+    }
     return LimitedSite(_Root(prefix.encode(), named, ApiResource(door, prefix), Nothing(door)), reactor)
 
 

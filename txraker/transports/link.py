@@ -1,0 +1,241 @@
+"""A client's end of the server, whatever connects it: requests in, answers and notifications out.
+
+Each client has a bounded queue, and only so many requests under way: a client that is slow, or that asks more
+than it waits for, meets its own limits and nobody else's.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any, Protocol
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from txraker.api import jsonrpc
+from txraker.api.caller import Caller, Transport
+from txraker.api.dispatch import Dispatcher
+from txraker.clients import ClientIdentity, Clients
+from txraker.errors import ClientError, Unavailable
+from txraker.faults import FaultReport, run_aside
+from txraker.interfaces import IConnection, IStatusFeed, IStatusSubscriber
+from txraker.klippy.subscriptions import Delivery
+from txraker.outgoing import Framing, Outgoing
+from txraker.transports.outbox import Outbox
+
+MOST_REQUESTS = 256
+"""Requests of one client that may be under way; further ones are refused, except what is urgent."""
+
+REQUESTS_A_SECOND = 1000.0
+"""Requests a client may keep asking; one that asks more is read from more slowly."""
+
+BURST = 2000.0
+"""Requests a client may ask at once before it is held to that rate."""
+
+ABORT_AFTER = 2.0
+"""Seconds that a client has to take leave before its connection is cut."""
+
+TRY_AGAIN_LATER = 1013
+
+
+class Wire(Protocol):
+    """What a link needs of its connection."""
+
+    @property
+    def framing(self) -> Framing:
+        """How a text is framed on it."""
+
+    def write(self, data: bytes) -> None:
+        """Send framed bytes."""
+
+    def take_leave(self, code: int, reason: str) -> None:
+        """Say goodbye, where the connection has words for that, and close."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
+
+    def pause_reading(self) -> None:
+        """Take no more from the client for a while."""
+
+    def resume_reading(self) -> None:
+        """Go on taking from the client."""
+
+
+@define(eq=False)
+class LinkService:
+    """What the links of one printer's server share.
+
+    ``queue_bytes`` may wait for a client, and for ``queue_seconds`` at the most.
+    """
+
+    clock: IReactorTime
+    dispatcher: Dispatcher
+    clients: Clients
+    status: IStatusFeed
+    report_fault: FaultReport
+    log: Logger
+    queue_bytes: int
+    queue_seconds: float
+
+
+@implementer(IConnection, IStatusSubscriber, IPushProducer)
+@define(eq=False)
+class Link:
+    """One client on a persistent connection; registered as its transport's producer it knows when to wait."""
+
+    _service: LinkService
+    _wire: Wire
+    transport: Transport
+    address: str
+    identity: ClientIdentity | None = None
+    connection_id: int = field(init=False)
+    _caller: Caller = field(init=False)
+    _outbox: Outbox = field(init=False)
+    _open: bool = field(default=False, init=False)
+    _writable: bool = field(default=True, init=False)
+    _asked: dict[int, Deferred[Any]] = field(factory=dict, init=False)
+    _ids: count[int] = field(factory=lambda: count(1), init=False)
+    _under_way: int = field(default=0, init=False)
+    _allowance: float = field(default=BURST, init=False)
+    _allowed_at: float = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        service = self._service
+        self.connection_id = service.clients.new_id()
+        self._caller = Caller(self.transport, self.address, trusted=True, connection=self)
+        self._outbox = Outbox(self._wire.framing, service.queue_bytes, service.queue_seconds)
+        self._allowed_at = service.clock.seconds()
+
+    def opened(self) -> None:
+        """Begin: the client counts and hears notifications."""
+        self._open = True
+        self._service.clients.add(self)
+
+    def closed(self) -> None:
+        """End: the client and what it subscribed to are forgotten."""
+        if self._open:
+            self._open = False
+            self._outbox.clear()
+            self._service.status.unsubscribe(self)
+            self._service.clients.remove(self)
+            asked, self._asked = self._asked, {}
+            for waiting in asked.values():
+                if not waiting.called:
+                    waiting.errback(Unavailable("The client has disconnected"))
+
+    def received(self, text: bytes) -> None:
+        """Take a message; requests run side by side and are answered as they finish."""
+        self.charge(1.0)
+        run_aside(self._answer(text), "a client's message", self._service.report_fault)
+
+    async def _answer(self, text: bytes) -> None:
+        busy = self._under_way >= MOST_REQUESTS
+        self._under_way += 1
+        try:
+            answer = await self._service.dispatcher.answer(text, self._caller, busy=busy)
+        finally:
+            self._under_way -= 1
+        if answer is not None:
+            self.send(answer)
+
+    def charge(self, requests: float) -> None:
+        """Count work that the client causes, in requests; over its rate it is not read from for a while."""
+        clock = self._service.clock
+        now = clock.seconds()
+        earned = (now - self._allowed_at) * REQUESTS_A_SECOND
+        self._allowance = min(BURST, self._allowance + earned) - requests
+        self._allowed_at = now
+        if self._allowance < 0:
+            self._wire.pause_reading()
+            clock.callLater(-self._allowance / REQUESTS_A_SECOND, self._read_on)
+
+    def _read_on(self) -> None:
+        if self._open:
+            self._wire.resume_reading()
+
+    def send(self, text: bytes) -> None:
+        if self._open:
+            if self._writable:
+                self._wire.write(self._wire.framing(text))
+            else:
+                self._outbox.put_reply(text, self._service.clock.seconds())
+                self._check()
+
+    def tell(self, outgoing: Outgoing) -> None:
+        if self._open:
+            if self._writable:
+                self._wire.write(outgoing.framed(self._wire.framing))
+            else:
+                self._outbox.put_notification(outgoing, self._service.clock.seconds())
+                self._check()
+
+    def status_changed(self, delivery: Delivery) -> None:
+        if self._open:
+            if self._writable:
+                self._wire.write(delivery.outgoing.framed(self._wire.framing))
+            else:
+                self._outbox.put_status(delivery, self._service.clock.seconds())
+                self._check()
+
+    def request(self, method: str, params: object) -> Deferred[Any]:
+        asked: Deferred[Any] = Deferred()
+        if not self._open:
+            asked.errback(Unavailable("The client has disconnected"))
+            return asked
+        request_id = next(self._ids)
+        self._asked[request_id] = asked
+        self.send(jsonrpc.encode_request(request_id, method, params))
+        return asked
+
+    def answered(self, response: jsonrpc.Response) -> None:
+        asked = self._asked.pop(response.id, None) if type(response.id) is int else None
+        if asked is None or asked.called:
+            return
+        error = response.error
+        if error is None:
+            asked.callback(response.result)
+        elif isinstance(error, dict):
+            code = error.get("code")
+            asked.errback(ClientError(str(error.get("message", error)), code if type(code) is int else 400))
+        else:
+            asked.errback(ClientError(str(error), 400))
+
+    def close(self, code: int, reason: str) -> None:
+        if self._open:
+            self._wire.take_leave(code, reason)
+        else:
+            self._wire.abort()
+
+    def cut(self) -> None:
+        self._wire.abort()
+
+    def pauseProducing(self) -> None:
+        """Write no more: the client doesn't take what was written."""
+        self._writable = False
+
+    def resumeProducing(self) -> None:
+        """Write what waits, for as long as the client takes it."""
+        self._writable = True
+        while self._writable and self._outbox:
+            self._wire.write(self._outbox.take())
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+        self.closed()
+
+    def _check(self) -> None:
+        excess = self._outbox.excess(self._service.clock.seconds())
+        if excess:
+            name = self.identity.client_name if self.identity is not None else "unidentified"
+            self._service.log.warn(
+                "Closing the connection of {name} at {address}: {excess}",
+                name=name,
+                address=self.address,
+                excess=excess,
+            )
+            self.closed()
+            self._wire.take_leave(TRY_AGAIN_LATER, "Too slow: try again later")
+            self._service.clock.callLater(ABORT_AFTER, self._wire.abort)

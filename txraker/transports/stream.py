@@ -1,0 +1,43 @@
+"""What our protocols use of a connected stream transport, TCP or unix, for the type checker."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Protocol
+
+from twisted.internet.interfaces import IPushProducer
+
+
+class Stream(Protocol):
+    """A transport that is connected."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+
+    def writeSequence(self, data: Sequence[bytes]) -> None:
+        """Send bytes in pieces."""
+
+    def loseConnection(self) -> None:
+        """Close once everything is sent."""
+
+    def loseWriteConnection(self) -> None:
+        """Send no more, once everything is sent."""
+
+    def abortConnection(self) -> None:
+        """Close now."""
+
+    def pauseProducing(self) -> None:
+        """Read no more for a while."""
+
+    def resumeProducing(self) -> None:
+        """Read again."""
+
+    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
+        """Tell a producer when to wait."""
+
+    def unregisterProducer(self) -> None:
+        """Tell nobody any more."""
+
+    def getHandle(self) -> socket.socket:
+        """Return the socket."""

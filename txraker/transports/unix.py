@@ -1,0 +1,132 @@
+"""The unix socket: the whole API for programs on this machine, as JSON-RPC texts ended by a byte 0x03.
+
+Who may connect is decided by the file's mode; who connects is known from the kernel.
+"""
+
+from __future__ import annotations
+
+import socket
+import stat
+import struct
+from pathlib import Path
+
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress, IListeningPort, IReactorUNIX
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from txraker.api.caller import Transport
+from txraker.klippy.framing import TERMINATOR, FrameSplitter, FrameTooLong
+from txraker.transports.link import Link, LinkService
+from txraker.transports.stream import Stream
+from txraker.transports.websocket import LONGEST_MESSAGE
+
+_CREDENTIALS = struct.Struct("3i")
+
+
+def etx_frame(text: bytes) -> bytes:
+    """Return a text as it goes over the unix socket."""
+    return text + TERMINATOR
+
+
+class UnixClient(Protocol):
+    """A program on this machine."""
+
+    transport: Stream  # type: ignore[assignment]  # connected as long as it is used
+    framing = staticmethod(etx_frame)
+
+    def __init__(self, service: LinkService) -> None:
+        self._service = service
+        self._splitter = FrameSplitter(LONGEST_MESSAGE)
+        self._link: Link | None = None
+
+    def connectionMade(self) -> None:
+        """Begin."""
+        self._link = Link(self._service, self, Transport.UNIX, self._identity())
+        self.transport.registerProducer(self._link, True)
+        self._link.opened()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take messages."""
+        assert self._link is not None
+        try:
+            texts = self._splitter.feed(data)
+        except FrameTooLong:
+            self.abort()
+            return
+        for text in texts:
+            self._link.received(text)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """End."""
+        assert self._link is not None
+        self._link.closed()
+
+    def write(self, data: bytes) -> None:
+        """Send framed bytes."""
+        self.transport.write(data)
+
+    def take_leave(self, code: int, reason: str) -> None:
+        """Close the connection once everything is sent; there are no words for more here."""
+        self.transport.loseConnection()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self.transport.abortConnection()
+
+    def pause_reading(self) -> None:
+        """Take no more from the client for a while."""
+        self.transport.pauseProducing()
+
+    def resume_reading(self) -> None:
+        """Go on taking from the client."""
+        self.transport.resumeProducing()
+
+    def _identity(self) -> str:
+        credentials = self.transport.getHandle().getsockopt(
+            socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
+        )
+        pid, uid, _gid = _CREDENTIALS.unpack(credentials)
+        return f"process {pid} of user {uid}"
+
+
+class UnixClients(Factory):
+    """Makes the protocols of the unix socket."""
+
+    noisy = False
+
+    def __init__(self, service: LinkService) -> None:
+        self._service = service
+
+    def buildProtocol(self, addr: IAddress | None) -> UnixClient:
+        """Return the protocol of a new client."""
+        return UnixClient(self._service)
+
+
+def listen_unix(reactor: IReactorUNIX, path: Path, mode: int, clients: UnixClients) -> IListeningPort:
+    """Listen on a unix socket, replacing one that was left behind.
+
+    Raises CannotListenError when somebody listens there, when something else has that name, or when there
+    can't be a socket.
+    """
+    try:
+        _remove_left_over(path)
+        return reactor.listenUNIX(str(path), clients, 50, mode)
+    except OSError as problem:
+        raise CannotListenError("unix socket", path, problem) from None
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove a socket to which nobody listens any more; the only proof is that it refuses."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise OSError("something else has that name")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+    raise OSError("another program listens there")
