@@ -81,6 +81,11 @@ class Assembly:
         """The host and port it is configured to listen on."""
         return (self._options.host, self._options.port)
 
+    @property
+    def wants_debug(self) -> bool:
+        """Whether its configuration asks for more detail in the log."""
+        return self._options.enable_debug_logging
+
     def listen(self) -> None:
         """Answer from now on. Raises CannotListenError."""
         if self._port is None:

@@ -13,7 +13,6 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.logger import (
     FilteringLogObserver,
-    ILogObserver,
     Logger,
     LogLevel,
     LogLevelFilterPredicate,
@@ -52,19 +51,22 @@ class PrinterServer(Service):
     _simulate: bool
     _log_file: LogFile = field(init=False)
     _log: Logger = field(init=False)
+    _log_level: LogLevelFilterPredicate = field(factory=LogLevelFilterPredicate, init=False)
     _current: Assembly = field(init=False)
     _simulator: IService | None = field(default=None, init=False)
     _restarting: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._log_file = LogFile(self.data_path / "logs" / "moonraker.log", self._log_header)
-        self._log = _logger(self.data_path.name, self._log_file, debug=False)
+        both = LogPublisher(self._log_file, globalLogPublisher)
+        self._log = Logger(self.data_path.name, observer=FilteringLogObserver(both, [self._log_level]))
         self._current = self._assemble(self._configuration)
 
     def startService(self) -> None:
         """Begin to serve. Raises CannotListenError."""
         _make_folders(self.data_path)
         self._log_file.open()
+        self._follow_log_level()
         try:
             self._current.listen()
         except CannotListenError:
@@ -111,6 +113,7 @@ class PrinterServer(Service):
         """Let the successor answer at once, while clients take leave of the predecessor."""
         self._log.info("Restarting the server")
         predecessor, self._current = self._current, successor
+        self._follow_log_level()
         self._restarting = False
         await predecessor.stop_listening()
         if self.running:
@@ -123,6 +126,10 @@ class PrinterServer(Service):
         if self._simulator is not None and self._simulator.running:
             await maybeDeferred(self._simulator.stopService)
         self._log_file.close()
+
+    def _follow_log_level(self) -> None:
+        level = LogLevel.debug if self._current.wants_debug else LogLevel.info
+        self._log_level.setLogLevelForNamespace("", level)
 
     def _assemble(self, configuration: Configuration) -> Assembly:
         return assemble(
@@ -162,10 +169,3 @@ def _make_folders(data_path: Path) -> None:
         if not folder.is_dir():
             folder.mkdir(parents=True)
             folder.chmod(0o755)
-
-
-def _logger(name: str, log_file: ILogObserver, *, debug: bool) -> Logger:
-    """Return a printer's logger: to its own file, and to the log of the process."""
-    level = LogLevelFilterPredicate(LogLevel.debug if debug else LogLevel.info)
-    both = LogPublisher(log_file, globalLogPublisher)
-    return Logger(name, observer=FilteringLogObserver(both, [level]))

@@ -55,7 +55,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
         str | None, Option(template=True, clean=str.strip, reported_default=DEFAULT_KLIPPY_ADDRESS)
     ] = None
     route_prefix: Annotated[str, Option(clean=_route_prefix)] = ""
-    max_upload_size: Annotated[int, msgspec.Meta(ge=1, le=1024 * 1024)] = 1024
+    max_upload_size: Annotated[int, msgspec.Meta(ge=1, le=1024 * 1024), Option(unsupported_yet=True)] = 1024
     max_websocket_connections: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 50
     enable_debug_logging: bool = False
     client_queue_size: Annotated[int, msgspec.Meta(ge=64, le=65536)] = 2048

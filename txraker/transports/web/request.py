@@ -11,7 +11,7 @@ from io import BytesIO
 from typing import Any
 
 import msgspec
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES, HTTPChannel
@@ -25,6 +25,9 @@ LONGEST_BODY = 5 * 1024 * 1024
 
 LINGER = 2.0
 """Seconds for which a refused client may go on sending, so that it gets to read why it was refused."""
+
+WHOLE_WITHIN = 60.0
+"""Seconds in which a request must have come as a whole, however its bytes dribble in."""
 
 JSON = b"application/json; charset=UTF-8"
 
@@ -84,17 +87,43 @@ class TrackedChannel(HTTPChannel):
     """An HTTP connection that its site knows, so that it can be closed with the site."""
 
     site: LimitedSite
+    _deadline: IDelayedCall | None = None
     transport: Stream  # type: ignore[assignment]  # connected as long as it is used
 
     def connectionMade(self) -> None:
-        """Be known."""
+        """Be known, and expect a request."""
         self.site.channels.add(self)
         super().connectionMade()
+        self._expect_request()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Be forgotten."""
         self.site.channels.discard(self)
+        self._stop_expecting()
         super().connectionLost(reason)
+
+    def allContentReceived(self) -> None:
+        """Take a request that is there as a whole."""
+        self._stop_expecting()
+        super().allContentReceived()
+
+    def requestDone(self, request: Request) -> None:
+        """Expect another request."""
+        if self.persistent:
+            self._expect_request()
+        super().requestDone(request)
+
+    def _expect_request(self) -> None:
+        self._deadline = self.site.reactor.callLater(WHOLE_WITHIN, self._give_up)
+
+    def _stop_expecting(self) -> None:
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None and deadline.active():
+            deadline.cancel()
+
+    def _give_up(self) -> None:
+        self._deadline = None
+        self.transport.abortConnection()
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """Refuse a request line or a header that is too long, saying so."""
@@ -107,6 +136,7 @@ class TrackedChannel(HTTPChannel):
     def release(self) -> None:
         """Let another protocol have the connection: no timeout, no producer, and not ours to close."""
         self.site.channels.discard(self)
+        self._stop_expecting()
         self.setTimeout(None)
         self.transport.unregisterProducer()
 
