@@ -170,7 +170,9 @@ class KlippyClient:
         return answered
 
     def _abandon(self, request_id: int) -> None:
-        self._pending[request_id].answered = None
+        request = self._pending.get(request_id)
+        if request is not None:
+            request.answered = None
 
     def touched(self) -> None:
         """Note that something went over another connection to Klippy, which may have changed anything."""
@@ -305,7 +307,7 @@ class KlippyClient:
         if before == "startup" or state == "ready":
             await self._learn_endpoints()
         if state == "ready":
-            self.objects = tuple((await self.request("objects/list")).get("objects", ()))
+            self.objects = _names((await self.request("objects/list")).get("objects"))
             for name in list(self._remote_methods):
                 run_aside(self._register(name), "registering a remote method", self._report_fault, ApiError)
         self._session.reports(state)
@@ -313,14 +315,17 @@ class KlippyClient:
             self.log.info("Klippy is {state}: {message}", state=self.state, message=message.strip())
 
     async def _learn_endpoints(self) -> None:
-        answer = await self.request("list_endpoints")
-        self.endpoints = frozenset(answer.get("endpoints", ()))
+        self.endpoints = frozenset(_names((await self.request("list_endpoints")).get("endpoints")))
         self._events.emit(EndpointsLearned(self.endpoints))
 
     def _lose_track(self, where: str, fault: BaseException) -> str:
         if self._connection is not None and self._connection.transport is not None:
             self._connection.transport.loseConnection()
         return self._report_fault(where, fault)
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(name for name in value if isinstance(name, str)) if isinstance(value, list) else ()
 
 
 def _decoded(frame: bytes) -> object:

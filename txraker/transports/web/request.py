@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES, HTTPChannel
 from twisted.web.server import Request, Site
 
+from txraker.access import is_loopback
 from txraker.errors import ApiError, HeadersTooLarge, PayloadTooLarge
 from txraker.transports.stream import Stream
 
@@ -28,6 +29,12 @@ LINGER = 2.0
 
 WHOLE_WITHIN = 60.0
 """Seconds in which a request must have come as a whole, however its bytes dribble in."""
+
+MOST_CONNECTIONS = 400
+"""HTTP connections that may be open at once; websockets are counted elsewhere."""
+
+MOST_OF_ONE = 64
+"""HTTP connections that one address may have."""
 
 JSON = b"application/json; charset=UTF-8"
 
@@ -91,7 +98,10 @@ class TrackedChannel(HTTPChannel):
     transport: Stream  # type: ignore[assignment]  # connected as long as it is used
 
     def connectionMade(self) -> None:
-        """Be known, and expect a request."""
+        """Be known, if there is room, and expect a request."""
+        if not self.site.has_room(self):
+            self.transport.abortConnection()
+            return
         self.site.channels.add(self)
         super().connectionMade()
         self._expect_request()
@@ -133,6 +143,10 @@ class TrackedChannel(HTTPChannel):
         self.transport.writeSequence([head, body])
         self.loseConnection()
 
+    def peer_address(self) -> str:
+        """Return the address at the other end of the connection."""
+        return str(getattr(self.getPeer(), "host", ""))
+
     def release(self) -> None:
         """Let another protocol have the connection: no timeout, no producer, and not ours to close."""
         self.site.channels.discard(self)
@@ -153,6 +167,14 @@ class LimitedSite(Site):
         super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor, timeout=60)
         self.reactor = reactor
         self.channels: set[TrackedChannel] = set()
+
+    def has_room(self, channel: TrackedChannel) -> bool:
+        """Say whether a new connection may stay; a tenth of the room is kept for this machine."""
+        address = channel.peer_address()
+        if is_loopback(address):
+            return len(self.channels) < MOST_CONNECTIONS
+        of_address = sum(known.peer_address() == address for known in self.channels)
+        return of_address < MOST_OF_ONE and len(self.channels) < MOST_CONNECTIONS * 9 // 10
 
     def close_connections(self) -> None:
         """Close every connection, idle or not, once what is written to it is sent."""

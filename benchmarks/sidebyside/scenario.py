@@ -1,0 +1,84 @@
+"""What a scenario is: a measurement with a name, on one server, that gives numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from attrs import frozen
+
+from sidebyside.rig import Rig
+
+StartRig = Callable[..., AbstractContextManager[Rig]]
+"""Starts a rig; takes the load as keyword arguments."""
+
+Numbers = dict[str, float]
+"""What a scenario measured, by the names of its metrics."""
+
+
+@frozen
+class Medians:
+    """Medians over all rounds; those of Moonraker, and with them the ratio, are None if it was not measured."""
+
+    txraker: float
+    moonraker: float | None
+    ratio: float | None
+
+
+@frozen
+class Bar:
+    """What txraker should reach."""
+
+    text: str
+    met: Callable[[Medians], bool]
+
+
+@frozen
+class Metric:
+    """One number of a scenario. ``has_ratio`` says whether txraker/Moonraker means something."""
+
+    name: str
+    label: str
+    unit: str
+    digits: int = 1
+    has_ratio: bool = True
+    bar: Bar | None = None
+
+
+class Scenario(Protocol):
+    """A measurement."""
+
+    @property
+    def name(self) -> str:
+        """What it is called on the command line."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What it is, in a few words."""
+        ...
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What it measures."""
+        ...
+
+    @property
+    def size(self) -> Mapping[str, float]:
+        """How many clients, how long and so on: shown with the results."""
+        ...
+
+    def measure(self, start: StartRig) -> Numbers:
+        """Measure one server, once."""
+        ...
+
+
+def at_most(limit: float, unit: str) -> Bar:
+    """A bar on the value itself."""
+    return Bar(f"≤ {limit:g} {unit}".rstrip(), lambda medians: medians.txraker <= limit)
+
+
+def at_least(limit: float, unit: str) -> Bar:
+    """A bar on the value itself, from below."""
+    return Bar(f"≥ {limit:g} {unit}".rstrip(), lambda medians: medians.txraker >= limit)

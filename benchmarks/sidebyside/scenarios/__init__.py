@@ -1,0 +1,25 @@
+"""The scenarios, each in a module of its own."""
+
+from __future__ import annotations
+
+from sidebyside.scenario import Scenario
+from sidebyside.scenarios.fan_out import FanOut
+from sidebyside.scenarios.overload import Overload
+from sidebyside.scenarios.pollers import Pollers
+from sidebyside.scenarios.query_latency import QueryLatency
+from sidebyside.scenarios.slow_client import SlowClient
+from sidebyside.scenarios.subscribe_storm import SubscribeStorm
+
+
+def scenarios(*, quick: bool) -> list[Scenario]:
+    """Return every scenario, at full size or in a size for a quick look."""
+    if quick:
+        return [
+            FanOut(seconds=4.0),
+            SubscribeStorm(clients=20),
+            QueryLatency(seconds=4.0),
+            Pollers(seconds=2.0),
+            Overload(seconds=4.0),
+            SlowClient(before=4.0, seconds=8.0),
+        ]
+    return [FanOut(), SubscribeStorm(), QueryLatency(), Pollers(), Overload(), SlowClient()]
