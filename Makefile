@@ -11,7 +11,7 @@ demo: $(VENV)/installed
 	@echo "  http://127.0.0.1:7125/server/info"
 	@echo "  http://127.0.0.1:7125/printer/objects/query?extruder&heater_bed&print_stats"
 	@echo "  http://127.0.0.1:7125/server/temperature_store"
-	@echo "or point Mainsail or Fluidd at port 7125. Ctrl-C ends it."
+	@echo "and a websocket for JSON-RPC at ws://127.0.0.1:7125/websocket. Ctrl-C ends it."
 	@echo
 	$(VENV)/bin/twistd --nodaemon --pidfile= txraker --data-path=$(DEMO_DATA) --simulate
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, maybeDeferred
@@ -73,6 +73,7 @@ class Assembly:
     _site: LimitedSite
     _local: LocalSocket
     warnings: ServerWarnings
+    _log: Logger
     _port: IListeningPort | None = field(default=None, init=False)
     _local_port: IListeningPort | None = field(default=None, init=False)
 
@@ -90,6 +91,14 @@ class Assembly:
         """Answer from now on. Raises CannotListenError."""
         if self._port is None:
             self._port = listen(self._reactor, *self.address, self._site)
+            self._log.info("Listening on {host}, port {port}", host=self.address[0], port=self.address[1])
+
+    def take_over(self, predecessor: Assembly) -> None:
+        """Answer from now on where another server did, without a moment in which nobody does."""
+        port, predecessor._port = predecessor._port, None
+        if port is not None:
+            cast("Any", port).factory = self._site
+            self._port = port
 
     def start(self) -> None:
         """Connect to Klippy, now and whenever it is there, and let programs on this machine connect to us."""
@@ -215,6 +224,11 @@ def assemble(
     for core in (server, ConnectionEndpoints(clients), logs):
         dispatcher.add(endpoints_of(core))
 
+    if not access.trusted:
+        access_warnings.append(
+            "Nobody but programs on this machine's unix socket may use this server: "
+            "[authorization] trusted_clients names no address."
+        )
     for text in (*access_warnings, *configuration.warnings()):
         warnings.put(text, text)
     door = Door(dispatcher, access, report_fault)
@@ -236,7 +250,7 @@ def assemble(
         int(options.unix_socket_mode, 8),
         UnixClients(links),
     )
-    return Assembly(reactor, options, klippy, clients, loader.loaded, web, local, warnings)
+    return Assembly(reactor, options, klippy, clients, loader.loaded, web, local, warnings, log)
 
 
 def _path(address: str | None) -> Path | None:

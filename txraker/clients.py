@@ -28,8 +28,10 @@ class ClientIdentity(msgspec.Struct, frozen=True):
     url: str
 
 
-class Closable(Protocol):
-    """A connection that can be asked to end."""
+class Bridge(Protocol):
+    """A websocket that counts, but takes no part in the API."""
+
+    address: str
 
     def close(self, code: int, reason: str) -> None:
         """End in an orderly way."""
@@ -42,12 +44,12 @@ class Closable(Protocol):
 class Clients:
     """The connections there are. ``limit`` is how many websockets may be open at once.
 
-    ``bridges`` are websockets that count but take no part in the API.
+    ``bridges`` are among them.
     """
 
     limit: int
     _events: Events
-    bridges: set[Closable] = field(factory=set, init=False)
+    bridges: set[Bridge] = field(factory=set, init=False)
     _connections: dict[int, IConnection] = field(factory=dict, init=False)
     _websockets: dict[int, IConnection] = field(factory=dict, init=False)
     _agents: dict[str, IConnection] = field(factory=dict, init=False)
@@ -65,7 +67,8 @@ class Clients:
         """
         if is_local:
             return self.websocket_count < self.limit
-        of_address = sum(connection.address == address for connection in self._websockets.values())
+        others: list[IConnection | Bridge] = [*self._websockets.values(), *self.bridges]
+        of_address = sum(other.address == address for other in others)
         return self.websocket_count < self.limit - self.limit // 10 and of_address < max(1, self.limit // 2)
 
     def __len__(self) -> int:

@@ -33,6 +33,8 @@ from txraker.system.logfile import LogFile
 FOLDERS = ("config", "gcodes", "logs", "comms", "database", "backup", "certs")
 """What a data path holds, as Klipper users know it."""
 
+FIRST_UNPRIVILEGED_PORT = 1024
+
 LAST_WORDS = 0.1
 """Seconds between the answer to a restart and the end of the connections that may still carry it."""
 
@@ -62,8 +64,14 @@ class PrinterServer(Service):
         self._log = Logger(self.data_path.name, observer=FilteringLogObserver(both, [self._log_level]))
         self._current = self._assemble(self._configuration)
 
+    def privilegedStartService(self) -> None:
+        """Listen already, if that is on a port that only root may use. Raises CannotListenError."""
+        super().privilegedStartService()
+        if self._current.address[1] < FIRST_UNPRIVILEGED_PORT:
+            self._current.listen()
+
     def startService(self) -> None:
-        """Begin to serve. Raises CannotListenError."""
+        """Begin to serve. Raises CannotListenError, and OSError when there can be no data path."""
         _make_folders(self.data_path)
         self._log_file.open()
         self._follow_log_level()
@@ -115,6 +123,8 @@ class PrinterServer(Service):
         predecessor, self._current = self._current, successor
         self._follow_log_level()
         self._restarting = False
+        if successor.address == predecessor.address:
+            successor.take_over(predecessor)
         await predecessor.stop_listening()
         if self.running:
             successor.listen()
@@ -161,11 +171,14 @@ class PrinterServer(Service):
             f"{'-' * 20} txraker {__version__} {'-' * 20}\n"
             f"Python {platform.python_version()} on {platform.platform()}\n"
             f"Data path {self.data_path}, configuration {self._configuration.path or 'none'}\n"
+            + "".join(f"Warning: {text}\n" for text in self._current.warnings.texts())
         )
 
 
 def _make_folders(data_path: Path) -> None:
     for folder in (data_path, *(data_path / name for name in FOLDERS)):
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(f"{folder} is not a folder")
         if not folder.is_dir():
             folder.mkdir(parents=True)
             folder.chmod(0o755)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import cast
 
 from attrs import define, field
@@ -45,6 +48,7 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self.printers: list[PrinterPaths] = []
+        self._early_configs: list[Path] = []
 
     def opt_data_path(self, path: str) -> None:
         """A printer's data folder, made where missing. [default: ~/printer_data]. May be repeated."""
@@ -55,10 +59,11 @@ class Options(usage.Options):
     def opt_config(self, path: str) -> None:
         """Its configuration file. [default: txraker.conf or moonraker.conf in its config folder]"""
         if not self.printers:
-            self.printers.append(PrinterPaths(_absolute(DEFAULT_DATA_PATH)))
-        if self.printers[-1].config_path is not None:
+            self._early_configs.append(_absolute(path))
+        elif self.printers[-1].config_path is not None:
             raise usage.UsageError("two --config for one --data-path")
-        self.printers[-1].config_path = _absolute(path)
+        else:
+            self.printers[-1].config_path = _absolute(path)
 
     opt_c = opt_config
 
@@ -66,6 +71,10 @@ class Options(usage.Options):
         """Check what was said as a whole."""
         if not self.printers:
             self.printers.append(PrinterPaths(_absolute(DEFAULT_DATA_PATH)))
+        for early in self._early_configs:
+            if len(self.printers) > 1 or self.printers[0].config_path is not None:
+                raise usage.UsageError("a --config belongs to the --data-path before it")
+            self.printers[0].config_path = early
         folders = [printer.data_path.resolve() for printer in self.printers]
         if len(set(folders)) < len(folders):
             raise usage.UsageError("the same --data-path is given twice")
@@ -83,22 +92,30 @@ class Host(Service):
     _disabled: dict[str, str]
     _log: Logger = field(factory=Logger)
 
+    def privilegedStartService(self) -> None:
+        """Listen where only root may, before twistd becomes somebody else."""
+        super().privilegedStartService()
+        self._try_each(PrinterServer.privilegedStartService)
+
     def startService(self) -> None:
-        """Start every printer that can be; end the process when none can."""
+        """Start every printer that can be. Raises CannotServe when none can."""
         super().startService()
-        for printer in list(self._printers):
-            try:
-                printer.startService()
-            except (CannotListenError, OSError) as problem:
-                self._printers.remove(printer)
-                self._disabled[str(printer.data_path)] = str(problem)
+        self._try_each(PrinterServer.startService)
         if not self._printers:
-            raise SystemExit("txraker: " + "; ".join(self._reasons()))
+            raise CannotServe("; ".join(self._reasons()))
         for reason in self._reasons():
             self._log.warn("{reason}", reason=reason)
             for printer in self._printers:
                 printer.warn(reason, reason)
         self._manager.ready(f"Serving {len(self._printers)} of {len(self._printers) + len(self._disabled)}")
+
+    def _try_each(self, start: Callable[[PrinterServer], None]) -> None:
+        for printer in list(self._printers):
+            try:
+                start(printer)
+            except (CannotListenError, OSError) as problem:
+                self._printers.remove(printer)
+                self._disabled[str(printer.data_path)] = str(problem)
 
     def stopService(self) -> Deferred[list[None]]:
         """Stop every printer."""
@@ -107,11 +124,12 @@ class Host(Service):
         return gatherResults([printer.stopService() for printer in self._printers])
 
     def _reasons(self) -> list[str]:
-        return [f"Printer {path} is disabled: {reason}" for path, reason in self._disabled.items()]
+        return [f"Disabled: {reason} (printer {path})" for path, reason in self._disabled.items()]
 
 
 def makeService(options: Options) -> IService:
     """Return the service of the printers on a command line."""
+    sys.excepthook = _say_briefly
     from twisted.internet import reactor as global_reactor  # noqa: PLC0415  # after twistd chose it
 
     reactor = cast("Reactor", global_reactor)
@@ -128,8 +146,20 @@ def makeService(options: Options) -> IService:
         else:
             printers.append(printer)
     if not printers:
-        raise SystemExit("txraker: " + "; ".join(disabled.values()))
+        raise CannotServe("; ".join(disabled.values()))
     return Host(ServiceManager.of(reactor, os.environ), printers, disabled)
+
+
+class CannotServe(Exception):
+    """There is nothing to serve. twistd reports it; its words are all a person needs."""
+
+
+def _say_briefly(kind: type[BaseException], problem: BaseException, traceback: TracebackType | None) -> None:
+    """Show what twistd lets through, without a traceback where the words say it all."""
+    if issubclass(kind, CannotServe):
+        print(f"txraker: {problem}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, problem, traceback)
 
 
 def _absolute(path: str) -> Path:

@@ -117,7 +117,7 @@ def test_second_printer_on_one_port_is_disabled(tmp_path: Path) -> None:
         (warning,) = process.wait_for(port)["warnings"]
         assert str(tmp_path / "two") in warning
         assert str(port) in warning
-        assert "disabled" in warning
+        assert "Disabled" in warning
 
 
 def test_broken_configuration_of_one_printer_leaves_the_other(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any, TypedDict
 
 from attrs import define, field
@@ -208,16 +209,18 @@ class KlippyApis:
         return "ok"
 
     async def _run(self, script: str) -> str:
+        running = self._klippy.request("gcode/script", {"script": script})
         self._events.emit(GcodeCommand(script))
-        return await self._do("gcode/script", {"script": script})
+        await running
+        return "ok"
 
     async def _end(self, method: str, command: str) -> str:
         """Ask Klippy for something after which it closes the connection, answered or not."""
+        ending = self._klippy.request(method)
         self._events.emit(GcodeCommand(command))
-        try:
-            return await self._do(method)
-        except KlippyDisconnected:
-            return "ok"
+        with suppress(KlippyDisconnected):
+            await ending
+        return "ok"
 
     def _offer(self, event: EndpointsLearned) -> None:
         declared = {path for own in declared_by(type(self)) if (path := own.path)}

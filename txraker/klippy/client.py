@@ -44,7 +44,7 @@ STARTUP_POLL = 0.1
 """Seconds between two looks at Klippy's state while it starts."""
 
 CONSOLE_METHOD = "process_gcode_response"
-_STATE_LINE = "// Klipper state:"
+_READY_LINE = "// Klipper state: Ready"
 _WATCHED = Wish.of({"webhooks": ["state", "state_message"], "toolhead": ["estimated_print_time"]})
 """Klippy's state, and something that always moves, so that there are ticks as long as Klippy lives."""
 
@@ -266,7 +266,7 @@ class KlippyClient:
             self._garble(str(method))
 
     def _console(self, response: str) -> None:
-        if _STATE_LINE in response:
+        if _READY_LINE in response:
             self._nudge()
         self._events.emit(GcodeResponse(response))
 

@@ -13,9 +13,11 @@ from zope.interface import implementer
 from txraker.api.caller import Transport
 from txraker.api.jsonrpc import Response, encode_request
 from txraker.clients import ClientIdentity
+from txraker.errors import Unavailable
 from txraker.interfaces import IConnection, IStatusSubscriber
 from txraker.klippy.subscriptions import Delivery
 from txraker.outgoing import Outgoing
+from txraker.transports.link import answer
 
 _ids = count(1)
 
@@ -45,6 +47,9 @@ class MemoryConnection:
 
     def request(self, method: str, params: object) -> Deferred[Any]:
         asked: Deferred[Any] = Deferred()
+        if self.closed is not None:
+            asked.errback(Unavailable("The client has disconnected"))
+            return asked
         request_id = next(_ids)
         self.asked[request_id] = asked
         self.send(encode_request(request_id, method, params))
@@ -53,10 +58,13 @@ class MemoryConnection:
     def answered(self, response: Response) -> None:
         asked = self.asked.pop(response.id, None) if isinstance(response.id, int) else None
         if asked is not None:
-            asked.callback(response.result)
+            answer(asked, response)
 
     def close(self, code: int, reason: str) -> None:
         self.closed = self.closed or (code, reason)
+        asked, self.asked = self.asked, {}
+        for waiting in asked.values():
+            waiting.errback(Unavailable("The client has disconnected"))
 
     def cut(self) -> None:
         self.close(1006, "")

@@ -31,8 +31,9 @@ from txraker.transports.websocket import GOING_AWAY, ServerWebSocket, Upgrade, W
 class BridgeWebSocket(ServerWebSocket):
     """The client's side of a bridge. As its transport's producer it makes Klippy's side wait."""
 
-    def __init__(self, clients: Clients, klippy: KlippySide) -> None:
+    def __init__(self, clients: Clients, klippy: KlippySide, address: str) -> None:
         super().__init__()
+        self.address = address
         self._clients = clients
         self._klippy = klippy
         klippy.client = self
@@ -171,7 +172,7 @@ class BridgeUpgrade(Upgrade):
             except Exception:
                 klippy.end()
                 raise
-            self.upgrade(request, BridgeWebSocket(self.service.clients, klippy))
+            self.upgrade(request, BridgeWebSocket(self.service.clients, klippy, caller.address))
 
         return build
 

@@ -95,6 +95,7 @@ class Link:
     _caller: Caller = field(init=False)
     _outbox: Outbox = field(init=False)
     _open: bool = field(default=False, init=False)
+    _leaving: bool = field(default=False, init=False)
     _writable: bool = field(default=True, init=False)
     _asked: dict[int, Deferred[Any]] = field(factory=dict, init=False)
     _ids: count[int] = field(factory=lambda: count(1), init=False)
@@ -156,8 +157,12 @@ class Link:
         if self._open:
             self._wire.resume_reading()
 
+    @property
+    def _may_send(self) -> bool:
+        return self._open and not self._leaving
+
     def send(self, text: bytes) -> None:
-        if self._open:
+        if self._may_send:
             if self._writable:
                 self._wire.write(self._wire.framing(text))
             else:
@@ -165,7 +170,7 @@ class Link:
                 self._check()
 
     def tell(self, outgoing: Outgoing) -> None:
-        if self._open:
+        if self._may_send:
             if self._writable:
                 self._wire.write(outgoing.framed(self._wire.framing))
             else:
@@ -173,7 +178,7 @@ class Link:
                 self._check()
 
     def status_changed(self, delivery: Delivery) -> None:
-        if self._open:
+        if self._may_send:
             if self._writable:
                 self._wire.write(delivery.outgoing.framed(self._wire.framing))
             else:
@@ -192,22 +197,13 @@ class Link:
 
     def answered(self, response: jsonrpc.Response) -> None:
         asked = self._asked.pop(response.id, None) if type(response.id) is int else None
-        if asked is None or asked.called:
-            return
-        error = response.error
-        if error is None:
-            asked.callback(response.result)
-        elif isinstance(error, dict):
-            code = error.get("code")
-            asked.errback(ClientError(str(error.get("message", error)), code if type(code) is int else 400))
-        else:
-            asked.errback(ClientError(str(error), 400))
+        if asked is not None and not asked.called:
+            answer(asked, response)
 
     def close(self, code: int, reason: str) -> None:
-        if self._open:
-            self._wire.take_leave(code, reason)
-        else:
-            self._wire.abort()
+        self._leaving = True
+        self._outbox.clear()
+        self._wire.take_leave(code, reason)
 
     def cut(self) -> None:
         self._wire.abort()
@@ -239,3 +235,15 @@ class Link:
             self.closed()
             self._wire.take_leave(TRY_AGAIN_LATER, "Too slow: try again later")
             self._service.clock.callLater(ABORT_AFTER, self._wire.abort)
+
+
+def answer(asked: Deferred[Any], response: jsonrpc.Response) -> None:
+    """Give a client's answer to who asked; its error is passed on with its code."""
+    error = response.error
+    if error is None:
+        asked.callback(response.result)
+    elif isinstance(error, dict):
+        code = error.get("code")
+        asked.errback(ClientError(str(error.get("message", error)), code if type(code) is int else 400))
+    else:
+        asked.errback(ClientError(str(error), 400))

@@ -18,10 +18,9 @@ from zope.interface import implementer
 from txraker import __version__
 from txraker.access import is_loopback
 from txraker.api.caller import Caller, Transport
-from txraker.errors import BadRequest, Forbidden, MethodNotAllowed, Unauthorized, Unavailable
+from txraker.errors import BadRequest, MethodNotAllowed, Unauthorized, Unavailable
 from txraker.transports.link import Link, LinkService
 from txraker.transports.stream import Stream
-from txraker.transports.web.cors import is_foreign
 from txraker.transports.web.request import TrackedChannel
 from txraker.transports.web.resources import Door, Leaf
 
@@ -167,8 +166,7 @@ class Upgrade(Leaf):
         caller = self.door.caller(request, Transport.WEBSOCKET)
         if not caller.trusted:
             raise Unauthorized
-        if is_foreign(request, self.door.access):
-            raise Forbidden("Cross origin websockets not allowed")
+        self.refuse_foreign(request)
         if (request.getHeader("Upgrade") or "").lower() != "websocket":
             raise BadRequest('Can "Upgrade" only to "WebSocket".')
         self.check_room(caller)

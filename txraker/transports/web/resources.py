@@ -19,9 +19,17 @@ from txraker.api.arguments import parse_query
 from txraker.api.caller import Caller, Transport
 from txraker.api.dispatch import Dispatcher
 from txraker.api.endpoint import Endpoint
-from txraker.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound, Unauthorized
+from txraker.errors import (
+    ApiError,
+    BadRequest,
+    Forbidden,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    Unauthorized,
+)
 from txraker.faults import FaultReport
-from txraker.transports.web.cors import add_cors_headers
+from txraker.transports.web.cors import add_cors_headers, is_foreign
 from txraker.transports.web.request import JSON, error_body
 
 _FORM = "application/x-www-form-urlencoded"
@@ -76,6 +84,11 @@ class Leaf:
         """Write a response, now or later; an ApiError raised here becomes one."""
         raise NotFound("Not Found")
 
+    def refuse_foreign(self, request: Request) -> None:
+        """Raise Forbidden when the request comes from a web page that is neither ours nor allowed."""
+        if is_foreign(request, self.door.access):
+            raise Forbidden("Cross origin requests not allowed")
+
     def write_outcome(
         self, request: Request, work: Awaitable[Any], write: Callable[[Request, Any], None], *, cancel: bool
     ) -> None:
@@ -128,6 +141,8 @@ class ApiResource(Leaf):
             self._say_options(request, path)
             return
         endpoint = self._find(caller, path, method)
+        if not endpoint.reads_only:
+            self.refuse_foreign(request)
         call = self.door.dispatcher.call(endpoint, caller, _arguments(request))
         self.write_outcome(request, call, write_result, cancel=endpoint.reads_only)
 
@@ -160,6 +175,7 @@ class JsonRpcResource(Leaf):
             return
         if request.method != b"POST":
             raise MethodNotAllowed("JSON-RPC is asked by POST", ("POST", "OPTIONS"))
+        self.refuse_foreign(request)
         caller = self.door.caller(request, Transport.JSONRPC_HTTP)
         answer = self.door.dispatcher.answer(_body(request), caller)
         self.write_outcome(request, answer, _write_answer, cancel=False)
