@@ -96,6 +96,8 @@ class WebSocket:
             elif opcode == CLOSE:
                 with suppress(OSError):
                     self.send_frame(CLOSE, payload)
+                    while self._socket.recv(65536):
+                        pass
                 raise Closed(struct.unpack("!H", payload[:2])[0] if payload else None)
             elif opcode == TEXT:
                 return json.loads(payload)

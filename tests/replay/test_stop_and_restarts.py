@@ -54,11 +54,11 @@ async def test_emergency_stop(tmp_path: Path) -> None:
         other = await ready_server(scene)
         await subscribe_to_everything(client)
         await stopped(scene, client)
+        change = await client.wait_for_change("webhooks", "state", "shutdown")
         for one in (client, other):
             notification = await one.wait_for("notify_klippy_shutdown")
             assert notification.params is None
             assert await one.klippy_state() == (True, "shutdown")
-        change = await client.wait_for_change("webhooks", "state", "shutdown")
         assert change.params is not None
         assert change.params[0]["webhooks"] == {"state": "shutdown", "state_message": SHUT_DOWN}
         assert "commands" in change.params[0]["gcode"]
@@ -75,18 +75,6 @@ async def test_emergency_stop(tmp_path: Path) -> None:
         await pause(0.3)
         assert client.heard(*STATES) == other.heard(*STATES) == ["notify_klippy_shutdown"]
         assert "notify_status_update" not in other.heard()
-
-
-@integration
-async def test_the_shutdown_is_told_before_the_next_tick(tmp_path: Path) -> None:
-    """The console line that says so is enough for the server to look, and to tell its clients."""
-    async with replayed(tmp_path, STOP, SUBSCRIBED) as scene:
-        client = await ready_server(scene)
-        client.call("printer.emergency_stop")
-        await scene.plays_through("emergency_stop")
-        await client.wait_for("notify_klippy_shutdown")
-        assert scene.klippy.playback.next_line is not None
-        assert "webhooks" in scene.klippy.playback.next_line.status
 
 
 @integration

@@ -69,6 +69,7 @@ class StatusFeed:
     _polled: set[Wish] = Factory(set)
     _forgetting: IDelayedCall | None = field(default=None, init=False)
     _asking: bool = field(default=False, init=False)
+    _settling: bool = field(default=False, init=False)
     _next_ask: IDelayedCall | None = field(default=None, init=False)
 
     async def subscribe(self, subscriber: IStatusSubscriber, wish: Wish) -> StatusUpdate:
@@ -225,9 +226,14 @@ class StatusFeed:
 
     def _settle(self) -> None:
         """Let go on who needs to wait no longer, and tell Klippy in a while if less is wanted."""
-        for pending in list(self._waiting):
-            if pending in self._waiting and not self._subscriptions.waits(pending):
-                self._waiting.pop(pending).callback(None)
+        if self._settling:
+            return
+        self._settling = True
+        while ripe := [pending for pending in self._waiting if not self._subscriptions.waits(pending)]:
+            for pending in ripe:
+                if pending in self._waiting:
+                    self._waiting.pop(pending).callback(None)
+        self._settling = False
         if not self._asking and self._next_ask is None and self._subscriptions.needs_klippy():
             self._ask_after(NARROW_AFTER)
 

@@ -27,12 +27,11 @@ from txraker.transports.web.resources import Door
 from txraker.transports.websocket import GOING_AWAY, ServerWebSocket, Upgrade, WebSocketFactory
 
 
-@implementer(IPushProducer)
 class BridgeWebSocket(ServerWebSocket):
-    """The client's side of a bridge. As its transport's producer it makes Klippy's side wait."""
+    """The client's side of a bridge."""
 
     def __init__(self, clients: Clients, klippy: KlippySide, address: str) -> None:
-        super().__init__()
+        super().__init__(klippy.go_on)
         self.address = address
         self._clients = clients
         self._klippy = klippy
@@ -41,7 +40,6 @@ class BridgeWebSocket(ServerWebSocket):
     def onOpen(self) -> None:
         """Begin to pass messages on."""
         self._clients.bridges.add(self)
-        self.transport.registerProducer(self, True)
         self._klippy.begin()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
@@ -57,18 +55,6 @@ class BridgeWebSocket(ServerWebSocket):
         """End the bridge."""
         self.take_leave(code, reason)
 
-    def pauseProducing(self) -> None:
-        """The client doesn't take what was written: take no more from Klippy."""
-        self._klippy.wait()
-
-    def resumeProducing(self) -> None:
-        """Go on taking from Klippy."""
-        self._klippy.go_on()
-
-    def stopProducing(self) -> None:
-        """The client is gone."""
-        self._klippy.end()
-
 
 @implementer(IPushProducer)
 class KlippySide(Protocol):
@@ -79,10 +65,12 @@ class KlippySide(Protocol):
 
     def __init__(self, touched: Callable[[], None]) -> None:
         self._touched = touched
+        self._has_begun = False
         self._splitter = FrameSplitter()
 
     def begin(self) -> None:
         """The client is there."""
+        self._has_begun = True
         self.transport.registerProducer(self, True)
         self.go_on()
 
@@ -106,6 +94,8 @@ class KlippySide(Protocol):
         if self.client is not None:
             for frame in frames:
                 self.client.write(self.client.framing(frame))
+            if not self.client.is_idle:
+                self.wait()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End the client's side, too."""
@@ -122,7 +112,8 @@ class KlippySide(Protocol):
 
     def go_on(self) -> None:
         """Take from Klippy again."""
-        self.transport.resumeProducing()
+        if self._has_begun:
+            self.transport.resumeProducing()
 
     def pauseProducing(self) -> None:
         """Klippy doesn't take what was written: take no more from the client."""

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -48,6 +48,10 @@ class Wire(Protocol):
     def framing(self) -> Framing:
         """How a text is framed on it."""
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything written so far has been sent."""
+
     def write(self, data: bytes) -> None:
         """Send framed bytes."""
 
@@ -81,10 +85,10 @@ class LinkService:
     queue_seconds: float
 
 
-@implementer(IConnection, IStatusSubscriber, IPushProducer)
+@implementer(IConnection, IStatusSubscriber)
 @define(eq=False)
 class Link:
-    """One client on a persistent connection; registered as its transport's producer it knows when to wait."""
+    """One client on a persistent connection."""
 
     _service: LinkService
     _wire: Wire
@@ -96,7 +100,6 @@ class Link:
     _outbox: Outbox = field(init=False)
     _open: bool = field(default=False, init=False)
     _leaving: bool = field(default=False, init=False)
-    _writable: bool = field(default=True, init=False)
     _asked: dict[int, Deferred[Any]] = field(factory=dict, init=False)
     _ids: count[int] = field(factory=lambda: count(1), init=False)
     _under_way: int = field(default=0, init=False)
@@ -163,7 +166,7 @@ class Link:
 
     def send(self, text: bytes) -> None:
         if self._may_send:
-            if self._writable:
+            if self._wire.is_idle:
                 self._wire.write(self._wire.framing(text))
             else:
                 self._outbox.put_reply(text, self._service.clock.seconds())
@@ -171,7 +174,7 @@ class Link:
 
     def tell(self, outgoing: Outgoing) -> None:
         if self._may_send:
-            if self._writable:
+            if self._wire.is_idle:
                 self._wire.write(outgoing.framed(self._wire.framing))
             else:
                 self._outbox.put_notification(outgoing, self._service.clock.seconds())
@@ -179,7 +182,7 @@ class Link:
 
     def status_changed(self, delivery: Delivery) -> None:
         if self._may_send:
-            if self._writable:
+            if self._wire.is_idle:
                 self._wire.write(delivery.outgoing.framed(self._wire.framing))
             else:
                 self._outbox.put_status(delivery, self._service.clock.seconds())
@@ -208,19 +211,10 @@ class Link:
     def cut(self) -> None:
         self._wire.abort()
 
-    def pauseProducing(self) -> None:
-        """Write no more: the client doesn't take what was written."""
-        self._writable = False
-
-    def resumeProducing(self) -> None:
-        """Write what waits, for as long as the client takes it."""
-        self._writable = True
-        while self._writable and self._outbox:
-            self._wire.write(self._outbox.take())
-
-    def stopProducing(self) -> None:
-        """The connection is gone."""
-        self.closed()
+    def drained(self) -> None:
+        """Write what waits, for as long as the connection takes it."""
+        while self._outbox and self._wire.is_idle:
+            self._wire.write(self._outbox.take_many())
 
     def _check(self) -> None:
         excess = self._outbox.excess(self._service.clock.seconds())

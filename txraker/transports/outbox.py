@@ -16,6 +16,9 @@ from txraker.events import StatusUpdate
 from txraker.klippy.subscriptions import Delivery
 from txraker.outgoing import Framing, Outgoing
 
+PIECE = 32 * 1024
+"""Bytes that are enough for one write."""
+
 
 @define(eq=False)
 class _Frame:
@@ -105,6 +108,15 @@ class Outbox:
         if entry is self._mergeable:
             self._mergeable = None
         return entry.bytes_for(self._framing)
+
+    def take_many(self) -> bytes:
+        """Remove and return what is to be written next, in one piece of a sensible size."""
+        pieces = [self.take()]
+        size = len(pieces[0])
+        while self._entries and size < PIECE:
+            pieces.append(self.take())
+            size += len(pieces[-1])
+        return b"".join(pieces)
 
     def excess(self, now: float) -> str:
         """Say which bound is broken, in words for a log; nothing when none is.

@@ -1,12 +1,14 @@
-"""What our protocols use of a connected stream transport, TCP or unix, for the type checker."""
+"""Connected stream transports, TCP or unix: what we use of them, and how to write to one."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from twisted.internet.interfaces import IPushProducer
+from attrs import define, field
+from twisted.internet.interfaces import IPullProducer, IPushProducer
+from zope.interface import implementer
 
 
 class Stream(Protocol):
@@ -33,7 +35,7 @@ class Stream(Protocol):
     def resumeProducing(self) -> None:
         """Read again."""
 
-    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
+    def registerProducer(self, producer: IPushProducer | IPullProducer, streaming: bool) -> None:
         """Tell a producer when to wait."""
 
     def unregisterProducer(self) -> None:
@@ -41,3 +43,64 @@ class Stream(Protocol):
 
     def getHandle(self) -> socket.socket:
         """Return the socket."""
+
+
+@implementer(IPullProducer)
+@define(eq=False)
+class StreamWriter:
+    """Writes to a transport at once, without the detour over the reactor's next turn, while nothing waits there.
+
+    Twisted's ``write`` leaves the bytes to the reactor, which costs two changes of what it polls for and a
+    turn for every message: most of the work of handing a status update to a client. Everything that goes
+    to the transport goes this way, or frames would be torn apart.
+
+    ``drained`` is called when the transport has sent all it was given and more may be written.
+    """
+
+    _transport: Stream
+    _drained: Callable[[], None]
+    is_idle: bool = field(default=False, init=False)
+    """Whether the transport holds nothing of ours back: the time to write."""
+    _has_written: bool = field(default=False, init=False)
+    _socket: socket.socket | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Begin: hear from the transport when it has sent what it was given."""
+        self._transport.registerProducer(self, False)
+
+    def stop(self) -> None:
+        """End: what the transport was given is still sent, and closing it waits for nothing more."""
+        self.is_idle = False
+        self._drained = _nothing
+        self._transport.unregisterProducer()
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; what the socket doesn't take now the transport sends when it does."""
+        if self.is_idle and self._socket is not None:
+            try:
+                sent = self._socket.send(data)
+            except OSError:
+                sent = 0
+            if sent == len(data):
+                return
+            data = data[sent:]
+        self.is_idle = False
+        self._has_written = True
+        self._transport.write(data)
+
+    def resumeProducing(self) -> None:
+        """Hear from the transport that it has sent what it was given."""
+        self.is_idle = True
+        if self._has_written and self._socket is None:
+            # Only now is it sure that nobody's earlier bytes wait in the transport.
+            handle = getattr(self._transport, "getHandle", _nothing)()
+            self._socket = handle if isinstance(handle, socket.socket) else None
+        self._drained()
+
+    def stopProducing(self) -> None:
+        """Hear from the transport that the connection is gone."""
+        self.is_idle = False
+
+
+def _nothing() -> None:
+    return

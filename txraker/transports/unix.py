@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from txraker.api.caller import Transport
 from txraker.klippy.framing import TERMINATOR, FrameSplitter, FrameTooLong
 from txraker.transports.link import Link, LinkService
-from txraker.transports.stream import Stream
+from txraker.transports.stream import Stream, StreamWriter
 from txraker.transports.websocket import LONGEST_MESSAGE
 
 _CREDENTIALS = struct.Struct("3i")
@@ -39,11 +39,13 @@ class UnixClient(Protocol):
         self._service = service
         self._splitter = FrameSplitter(LONGEST_MESSAGE)
         self._link: Link | None = None
+        self._writer: StreamWriter
 
     def connectionMade(self) -> None:
         """Begin."""
         self._link = Link(self._service, self, Transport.UNIX, self._identity())
-        self.transport.registerProducer(self._link, True)
+        self._writer = StreamWriter(self.transport, self._link.drained)
+        self._writer.start()
         self._link.opened()
 
     def dataReceived(self, data: bytes) -> None:
@@ -62,12 +64,18 @@ class UnixClient(Protocol):
         assert self._link is not None
         self._link.closed()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything written so far has been sent."""
+        return self._writer.is_idle
+
     def write(self, data: bytes) -> None:
         """Send framed bytes."""
-        self.transport.write(data)
+        self._writer.write(data)
 
     def take_leave(self, code: int, reason: str) -> None:
         """Close the connection once everything is sent; there are no words for more here."""
+        self._writer.stop()
         self.transport.loseConnection()
 
     def abort(self) -> None:

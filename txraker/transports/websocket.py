@@ -6,6 +6,7 @@ The upgrade is a resource of the web tree; after it the connection belongs to Au
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from autobahn.twisted.resource import WebSocketResource
@@ -20,7 +21,7 @@ from txraker.access import is_loopback
 from txraker.api.caller import Caller, Transport
 from txraker.errors import BadRequest, MethodNotAllowed, Unauthorized, Unavailable
 from txraker.transports.link import Link, LinkService
-from txraker.transports.stream import Stream
+from txraker.transports.stream import Stream, StreamWriter
 from txraker.transports.web.request import TrackedChannel
 from txraker.transports.web.resources import Door, Leaf
 
@@ -60,9 +61,33 @@ class ServerWebSocket(WebSocketServerProtocol):
     transport: Stream  # type: ignore[assignment]  # connected as long as it is used
     framing = staticmethod(text_frame)
 
-    def __init__(self) -> None:
+    def __init__(self, drained: Callable[[], None]) -> None:
         super().__init__()
         self._fragments = 0
+        self._drained = drained
+        self._writer: StreamWriter | None = None
+
+    def connectionMade(self) -> None:
+        """Take the connection over."""
+        self._writer = StreamWriter(self.transport, self._drained)
+        self._writer.start()
+        super().connectionMade()
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """Send what Autobahn has to say by the way that everything goes."""
+        if self._writer is not None:
+            self._writer.write(data)
+
+    def unregisterProducer(self) -> None:
+        """Let the connection close once everything is sent, as Autobahn asks before it closes it."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.stop()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything written so far has been sent, and more may be."""
+        return self._writer is not None and self._writer.is_idle and self.state == self.STATE_OPEN
 
     def charge(self, requests: float) -> None:
         """Count work that the client causes."""
@@ -87,8 +112,8 @@ class ServerWebSocket(WebSocketServerProtocol):
 
     def write(self, data: bytes) -> None:
         """Send a frame."""
-        if self.state == self.STATE_OPEN:
-            self.transport.write(data)
+        if self._writer is not None and self.state == self.STATE_OPEN:
+            self._writer.write(data)
 
     def take_leave(self, code: int, reason: str) -> None:
         """Send a close frame; the connection is cut if it isn't answered in time."""
@@ -112,8 +137,11 @@ class ApiWebSocket(ServerWebSocket):
     """A client of the API."""
 
     def __init__(self, service: LinkService, address: str) -> None:
-        super().__init__()
+        super().__init__(self._link_drained)
         self.link = Link(service, self, Transport.WEBSOCKET, address)
+
+    def _link_drained(self) -> None:
+        self.link.drained()
 
     def charge(self, requests: float) -> None:
         """Count work that the client causes."""
@@ -121,7 +149,6 @@ class ApiWebSocket(ServerWebSocket):
 
     def onOpen(self) -> None:
         """Begin."""
-        self.transport.registerProducer(self.link, True)
         self.link.opened()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
