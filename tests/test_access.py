@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from txraker.access import (
     Access,
-    client_address,
+    client_addresses,
     configured_access,
     is_origin_pattern,
     parse_address,
@@ -88,7 +88,7 @@ def test_addresses_round_trip(address: object) -> None:
 )
 def test_client_address(peer: str, forwarded: list[str], real: list[str], address: str) -> None:
     """A proxy on this machine is believed, its nearest hop counting; nobody else's word is."""
-    assert client_address(peer, forwarded, real) == address
+    assert client_addresses(peer, forwarded, real)[0] == address
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,16 @@ def test_client_address(peer: str, forwarded: list[str], real: list[str], addres
 )
 def test_a_proxy_that_is_not_understood(forwarded: list[str], real: list[str]) -> None:
     """What a proxy says and nobody understands is never taken for this machine."""
-    assert not trusting("127.0.0.0/8", "::1").trusts(client_address("127.0.0.1", forwarded, real))
+    access = trusting("127.0.0.0/8", "::1")
+    assert not all(map(access.trusts, client_addresses("127.0.0.1", forwarded, real)))
+
+
+def test_one_claim_does_not_hide_the_other() -> None:
+    """Of two headers that a proxy leaves standing both must be trusted: one may be the client's forgery."""
+    access = trusting("127.0.0.0/8", "192.168.1.0/24")
+    for forwarded, real in (("192.168.1.7", "8.8.8.8"), ("8.8.8.8", "192.168.1.7")):
+        assert not all(map(access.trusts, client_addresses("127.0.0.1", [forwarded], [real])))
+    assert all(map(access.trusts, client_addresses("127.0.0.1", ["192.168.1.7"], ["192.168.1.7"])))
 
 
 @given(st.text(), st.lists(st.text()), st.lists(st.text()))
@@ -115,7 +124,7 @@ def test_nobody_elses_word(peer: str, forwarded: list[str], real: list[str]) -> 
     """From anywhere but this machine, headers change nothing."""
     address = parse_address(peer)
     if address is None or not address.is_loopback:
-        assert client_address(peer, forwarded, real) == peer
+        assert client_addresses(peer, forwarded, real) == (peer,)
 
 
 @pytest.mark.parametrize("text", ["host.local", "*", "", "192.168.1", "192.168.1.0/33", "1.2.3.4/x"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
@@ -16,6 +17,10 @@ from attrs import frozen
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+LONGEST_ORIGIN = 300
+"""Characters of an origin; a longer one is no web page's."""
+
+_MAPPED = IPv6Network("::ffff:0:0/96")
 LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 
@@ -25,7 +30,7 @@ def parse_network(text: str) -> Network | None:
     Raises ValueError with the reason when it is a network whose host bits are set.
     """
     try:
-        return ip_network(text)
+        return _unmapped(ip_network(text))
     except ValueError:
         try:
             ip_network(text, strict=False)
@@ -34,17 +39,22 @@ def parse_network(text: str) -> Network | None:
         raise ValueError("has host bits set; the last parts of a network's address are 0") from None
 
 
+@lru_cache(maxsize=256)
 def parse_address(text: str) -> Address | None:
     """Read an address as a socket reports it, IPv4 inside IPv6 included; None when it is none."""
+    address_text, _, scope = text.partition("%")
     try:
-        address = ip_address(text.split("%", 1)[0])
+        address = ip_address(address_text)
     except ValueError:
+        return None
+    if scope and address.version == 4:
         return None
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
 
 
+@lru_cache(maxsize=256)
 def is_loopback(text: str) -> bool:
     """Say whether an address is this machine's own."""
     address = parse_address(text)
@@ -72,32 +82,53 @@ class Access:
 
     def trusts(self, address: str) -> bool:
         """Say whether requests from an address are let in."""
-        parsed = parse_address(address)
-        return parsed is not None and _is_in(parsed, self.trusted)
+        return _trusts(self.trusted, address)
 
     def allows_origin(self, origin: str) -> bool:
         """Say whether a web page of this origin may read our answers.
 
         Once any origin is allowed, pages served from trusted addresses are, too.
         """
-        if not self.origins:
+        if not self.origins or len(origin) > LONGEST_ORIGIN:
             return False
         return any(_matches(pattern, origin) for pattern in self.origins) or self.trusts(_host(origin))
 
 
-def client_address(peer: str, forwarded_for: Sequence[str], real_ip: Sequence[str]) -> str:
-    """Return the address a request really comes from.
+def client_addresses(peer: str, forwarded_for: Sequence[str], real_ip: Sequence[str]) -> tuple[str, ...]:
+    """Return the addresses a request claims to come from; to be trusted, all of them must be.
 
-    A proxy on this machine is believed: the last hop of ``X-Forwarded-For`` that isn't this machine, or
-    else ``X-Real-IP``. Anybody else's word is not. ``forwarded_for`` and ``real_ip`` are header values.
+    A proxy on this machine is believed: the last hop of ``X-Forwarded-For`` that isn't this machine, and
+    ``X-Real-IP``, of which a proxy may set one and pass on a client's forgery in the other. Anybody else's
+    word is not. ``forwarded_for`` and ``real_ip`` are header values.
     """
     if not is_loopback(peer):
-        return peer
-    hops = [hop.strip() for value in forwarded_for for hop in value.split(",")]
-    for hop in reversed(hops or [value.strip() for value in real_ip]):
-        if not is_loopback(hop):
-            return hop
-    return peer
+        return (peer,)
+    claims = (_last_hop(forwarded_for), _last_hop(real_ip))
+    return tuple(claim for claim in claims if claim is not None) or (peer,)
+
+
+def _last_hop(values: Sequence[str]) -> str | None:
+    """Return the nearest hop that isn't this machine, understood or not; None without one."""
+    hops = [hop.strip() for value in values for hop in value.split(",")]
+    return next((hop for hop in reversed(hops) if not is_loopback(hop)), None)
+
+
+@lru_cache(maxsize=256)
+def _trusts(trusted: tuple[Network, ...], address: str) -> bool:
+    parsed = parse_address(address)
+    return parsed is not None and _is_in(parsed, trusted)
+
+
+def _unmapped(network: Network) -> Network:
+    """Return a network of IPv4 addresses inside IPv6 as the IPv4 network it means."""
+    if (
+        isinstance(network, IPv6Network)
+        and network.prefixlen >= _MAPPED.prefixlen
+        and network.subnet_of(_MAPPED)
+    ):
+        first = IPv4Address(int(network.network_address) & 0xFFFFFFFF)
+        return IPv4Network((first, network.prefixlen - _MAPPED.prefixlen))
+    return network
 
 
 def _is_in(address: Address, networks: Iterable[Network]) -> bool:

@@ -9,13 +9,14 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
+from twisted.internet.tcp import Port
 from twisted.logger import Logger
 
 from txraker.access import configured_access
@@ -33,7 +34,7 @@ from txraker.config.errors import ConfigError
 from txraker.config.options import AuthorizationOptions, DataStoreOptions, ServerOptions
 from txraker.config.schema import NoOptions
 from txraker.events import Events, GcodeResponse, KlippyDisconnected, KlippyReady, KlippyShutdown
-from txraker.faults import fault_report
+from txraker.faults import FaultReport, fault_report
 from txraker.interfaces import IComponent, ILogFile
 from txraker.klippy.client import KlippyClient
 from txraker.klippy.socket import OneTryUnixEndpoint, PatientUnixEndpoint, socket_finder
@@ -74,6 +75,7 @@ class Assembly:
     _local: LocalSocket
     warnings: ServerWarnings
     _log: Logger
+    _report_fault: FaultReport
     _port: IListeningPort | None = field(default=None, init=False)
     _local_port: IListeningPort | None = field(default=None, init=False)
 
@@ -97,7 +99,7 @@ class Assembly:
         """Answer from now on where another server did, without a moment in which nobody does."""
         port, predecessor._port = predecessor._port, None
         if port is not None:
-            cast("Any", port).factory = self._site
+            cast("Port", port).factory = self._site  # type: ignore[assignment]  # a site is a factory
             self._port = port
 
     def start(self) -> None:
@@ -111,29 +113,40 @@ class Assembly:
 
     async def stop_listening(self) -> None:
         """Take no new connections."""
-        ports = self._port, self._local_port
-        self._port = self._local_port = None
-        for port in ports:
-            if port is not None:
-                await maybeDeferred(port.stopListening)
+        await self.stop_listening_tcp()
+        port, self._local_port = self._local_port, None
+        if port is not None:
+            await maybeDeferred(port.stopListening)
+
+    async def stop_listening_tcp(self) -> None:
+        """Take no new connections over TCP."""
+        port, self._port = self._port, None
+        if port is not None:
+            await maybeDeferred(port.stopListening)
 
     async def stop(self) -> None:
         """Take leave of clients and of Klippy, and let go of everything."""
         await self.stop_listening()
+        self._site.finish_connections()
         await self._dismiss_clients()
-        self._site.close_connections()
-        if self._klippy.service.running:
-            await maybeDeferred(self._klippy.service.stopService)
+        self._site.cut_connections()
+        await self._klippy.stop()
         for component in self._components:
-            stopped = component.stop()
-            if stopped is not None:
-                await stopped
+            try:
+                stopped = component.stop()
+                if stopped is not None:
+                    await stopped
+            except Exception as fault:
+                self._report_fault(f"stopping {component.name}", fault)
+
+    def _is_busy(self) -> bool:
+        return bool(len(self._clients) or self._clients.bridges or self._site.channels)
 
     async def _dismiss_clients(self) -> None:
         for leaving in (*self._clients, *self._clients.bridges):
             leaving.close(GOING_AWAY, "Server Shutdown")
         deadline = self._reactor.seconds() + FAREWELL
-        while (len(self._clients) or self._clients.bridges) and self._reactor.seconds() < deadline:
+        while self._is_busy() and self._reactor.seconds() < deadline:
             await deferLater(self._reactor, 0.02)
         for client in self._clients:
             client.cut()
@@ -156,8 +169,8 @@ class _Loader:
     def load(self, name: str, build: Callable[[], IComponent]) -> None:
         try:
             component = build()
-            component.start()
             self.dispatcher.add(endpoints_of(component))
+            component.start()
         except ConfigError as error:
             self._fail(name, str(error))
         except Exception as fault:
@@ -250,7 +263,7 @@ def assemble(
         int(options.unix_socket_mode, 8),
         UnixClients(links),
     )
-    return Assembly(reactor, options, klippy, clients, loader.loaded, web, local, warnings, log)
+    return Assembly(reactor, options, klippy, clients, loader.loaded, web, local, warnings, log, report_fault)
 
 
 def _path(address: str | None) -> Path | None:

@@ -81,6 +81,7 @@ class IConnection(Interface):
 
     transport = Attribute("The Transport it is connected by.")
     address = Attribute("The client's IP address as text, or its identity on a unix socket.")
+    is_open = Attribute("Whether the client is still there, so that it makes sense to do what it asked for.")
     connection_id = Attribute("A number below 2**53 that no other connection of this server has.")
     identity = Attribute("The ClientIdentity it has told us, or None.")
 

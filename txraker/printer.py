@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from attrs import define, field
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import (
     FilteringLogObserver,
     Logger,
@@ -56,10 +58,14 @@ class PrinterServer(Service):
     _log_level: LogLevelFilterPredicate = field(factory=LogLevelFilterPredicate, init=False)
     _current: Assembly = field(init=False)
     _simulator: IService | None = field(default=None, init=False)
-    _restarting: bool = field(default=False, init=False)
+    _successor: Assembly | None = field(default=None, init=False)
+    _replacing: IDelayedCall | None = field(default=None, init=False)
+    _lasting: dict[str, str] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._log_file = LogFile(self.data_path / "logs" / "moonraker.log", self._log_header)
+        self._log_file = LogFile(
+            self.data_path / "logs" / "moonraker.log", self._log_header, partial(self.warn, "log file")
+        )
         both = LogPublisher(self._log_file, globalLogPublisher)
         self._log = Logger(self.data_path.name, observer=FilteringLogObserver(both, [self._log_level]))
         self._current = self._assemble(self._configuration)
@@ -81,8 +87,6 @@ class PrinterServer(Service):
             self._log_file.close()
             raise
         super().startService()
-        if self._log_file.problem:
-            self.warn("log file", f"Nothing is logged to a file: {self._log_file.problem}")
         if self._simulate:
             self._start_simulator()
         self._current.start()
@@ -93,26 +97,45 @@ class PrinterServer(Service):
         return Deferred.fromCoroutine(self._stop())
 
     def warn(self, key: str, text: str) -> None:
-        """Show a warning in this printer's ``server.info``."""
-        self._current.warnings.put(key, text)
+        """Show a warning in ``server.info`` from now on, restarts or not; without a text take it back."""
+        if text:
+            self._lasting[key] = text
+            self._current.warnings.put(key, text)
+        else:
+            self._lasting.pop(key, None)
+            self._current.warnings.drop(key)
 
     async def restart(self) -> None:
         """Replace the server by one that follows the configuration as it is now, very soon.
 
         Raises BadRequest with the reason, and changes nothing, when that can't be done.
         """
-        if self._restarting:
+        if self._replacing is not None:
             return
         try:
-            successor = self._assemble(load(self.data_path, self._config_path))
+            configuration = load(self.data_path, self._config_path)
+            successor = self._assemble(configuration)
             if successor.address != self._current.address:
-                successor.listen()
+                await self._listen_elsewhere(successor)
         except ConfigError as error:
             raise BadRequest(f"The configuration can't be used: {error}") from None
         except CannotListenError as error:
             raise BadRequest(f"The new address can't be used: {error}") from None
-        self._restarting = True
-        self._reactor.callLater(LAST_WORDS, self._replace, successor)
+        self._configuration = configuration
+        self._successor = successor
+        self._replacing = self._reactor.callLater(LAST_WORDS, self._replace, successor)
+
+    async def _listen_elsewhere(self, successor: Assembly) -> None:
+        """Let the successor listen; on another host's address of the same port it must be now or never."""
+        if successor.address[1] != self._current.address[1]:
+            successor.listen()
+            return
+        await self._current.stop_listening_tcp()
+        try:
+            successor.listen()
+        except CannotListenError:
+            self._current.listen()
+            raise
 
     def _replace(self, successor: Assembly) -> None:
         run_aside(self._switch_to(successor), "a restart", fault_report(self._log))
@@ -122,7 +145,9 @@ class PrinterServer(Service):
         self._log.info("Restarting the server")
         predecessor, self._current = self._current, successor
         self._follow_log_level()
-        self._restarting = False
+        self._successor = self._replacing = None
+        for key, text in self._lasting.items():
+            successor.warnings.put(key, text)
         if successor.address == predecessor.address:
             successor.take_over(predecessor)
         await predecessor.stop_listening()
@@ -132,6 +157,10 @@ class PrinterServer(Service):
         await predecessor.stop()
 
     async def _stop(self) -> None:
+        if self._replacing is not None and self._replacing.active():
+            self._replacing.cancel()
+        if self._successor is not None:
+            await self._successor.stop()
         await self._current.stop()
         if self._simulator is not None and self._simulator.running:
             await maybeDeferred(self._simulator.stopService)

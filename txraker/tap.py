@@ -116,6 +116,7 @@ class Host(Service):
             except (CannotListenError, OSError) as problem:
                 self._printers.remove(printer)
                 self._disabled[str(printer.data_path)] = str(problem)
+                printer.stopService()
 
     def stopService(self) -> Deferred[list[None]]:
         """Stop every printer."""

@@ -12,6 +12,8 @@ from txraker.api.caller import Caller, Transport
 from txraker.api.endpoint import Endpoint, Permission, Verb
 from txraker.errors import ApiError, InternalError, MethodNotAllowed, NotFound, Unauthorized, Unavailable
 
+_VERBS = {**{str(verb.name): verb for verb in Verb}, "HEAD": Verb.GET}
+
 
 @define
 class Dispatcher:
@@ -29,16 +31,25 @@ class Dispatcher:
     _by_path: dict[str, list[Endpoint]] = Factory(dict)
 
     def add(self, endpoints: Iterable[Endpoint]) -> None:
-        """Make endpoints reachable. Two of one name, or of one verb and path, are a programming error."""
+        """Make endpoints reachable.
+
+        Raises ValueError, and adds none, when there would be two of one name, or of one verb and path.
+        """
+        by_name, by_path = dict(self._by_name), dict(self._by_path)
         for endpoint in endpoints:
-            siblings = self._by_path.get(endpoint.path, [])
-            if endpoint.name in self._by_name:
+            siblings = by_path.get(endpoint.path, [])
+            if endpoint.name in by_name:
                 raise ValueError(f"two endpoints are named {endpoint.name}")
             if any(endpoint.verbs & sibling.verbs for sibling in siblings):
                 raise ValueError(f"two endpoints answer {endpoint.path}")
-            self._by_name[endpoint.name] = endpoint
+            by_name[endpoint.name] = endpoint
             if endpoint.path:
-                self._by_path[endpoint.path] = [*siblings, endpoint]
+                by_path[endpoint.path] = [*siblings, endpoint]
+        self._by_name, self._by_path = by_name, by_path
+
+    def has(self, name: str) -> bool:
+        """Say whether there is an endpoint of this name."""
+        return name in self._by_name
 
     def remove(self, endpoints: Iterable[Endpoint]) -> None:
         """Make endpoints unreachable again."""
@@ -64,10 +75,9 @@ class Dispatcher:
 
     def find_path(self, path: str, method: str) -> Endpoint:
         """Return the endpoint of an HTTP request line, or raise NotFound or MethodNotAllowed."""
+        verb = _VERBS.get(method)
         for endpoint in self._by_path.get(path, ()):
-            if any(verb.name == method for verb in endpoint.verbs):
-                return endpoint
-            if method == "HEAD" and endpoint.reads_only and Verb.GET in endpoint.verbs:
+            if verb is not None and verb in endpoint.verbs and (method != "HEAD" or endpoint.reads_only):
                 return endpoint
         allowed = self.verbs(path)
         if allowed:
@@ -111,7 +121,11 @@ class Dispatcher:
         message = jsonrpc.parse(text)
         if not isinstance(message, jsonrpc.Batch):
             return await self._answer_entry(message, caller, busy=busy)
-        answers = [await self._answer_entry(entry, caller, busy=busy) for entry in message.entries]
+        answers = []
+        for entry in message.entries:
+            if caller.connection is not None and not caller.connection.is_open:
+                break
+            answers.append(await self._answer_entry(entry, caller, busy=busy))
         said = [answer for answer in answers if answer is not None]
         return jsonrpc.encode_batch(said) if said else None
 
@@ -128,7 +142,8 @@ class Dispatcher:
                 raise Unavailable("Too many requests are under way on this connection")
             result = await self.call(endpoint, caller, entry.params)
         except ApiError as error:
-            return None if entry.id is None else jsonrpc.encode_error(entry.id, error)
+            told = Unauthorized() if isinstance(error, NotFound) and not caller.trusted else error
+            return None if entry.id is None else jsonrpc.encode_error(entry.id, told)
         if entry.id is None:
             return None
         try:

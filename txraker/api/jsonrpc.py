@@ -16,7 +16,7 @@ from txraker.errors import ApiError, InvalidParams, InvalidRequest, ParseError
 RequestId = int | float | str | None
 
 
-LONGEST_BATCH = 1000
+LONGEST_BATCH = 250
 """Calls that may be in one batch."""
 
 

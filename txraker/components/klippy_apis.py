@@ -19,7 +19,7 @@ from zope.interface import implementer
 from txraker.api.arguments import Conversion, Refused, RestOfQuery
 from txraker.api.caller import Caller, Transport
 from txraker.api.dispatch import Dispatcher
-from txraker.api.endpoint import GET, POST, Endpoint, Permission, declared_by, endpoint
+from txraker.api.endpoint import GET, POST, Endpoint, Permission, endpoint
 from txraker.errors import ApiError, BadRequest, KlippyDisconnected, KlippyNotConnected
 from txraker.events import EndpointsLearned, Events, GcodeCommand, StatusUpdate
 from txraker.interfaces import IComponent, IConnection, IKlippy, IStatusFeed, IStatusSubscriber
@@ -223,15 +223,14 @@ class KlippyApis:
         return "ok"
 
     def _offer(self, event: EndpointsLearned) -> None:
-        declared = {path for own in declared_by(type(self)) if (path := own.path)}
-        offered = {
-            method: self._passed_on(method)
-            for method in sorted(event.methods)
-            if _is_public(method) and f"/printer/{method}" not in declared
-        }
-        self._dispatcher.remove([known for method, known in self._learned.items() if method not in offered])
-        self._dispatcher.add([new for method, new in offered.items() if method not in self._learned])
-        self._learned = {method: self._learned.get(method, new) for method, new in offered.items()}
+        """Have an endpoint for each public method; one whose name is taken is left out."""
+        for method in [method for method in self._learned if method not in event.methods]:
+            self._dispatcher.remove([self._learned.pop(method)])
+        for method in sorted(filter(_is_public, event.methods - self._learned.keys())):
+            offered = self._passed_on(method)
+            if not self._dispatcher.has(offered.name):
+                self._dispatcher.add([offered])
+                self._learned[method] = offered
 
     def _passed_on(self, method: str) -> Endpoint:
         async def pass_on(_caller: Caller, arguments: Mapping[str, object]) -> object:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from attrs import define, field
 from twisted.application.internet import ClientService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
@@ -36,6 +36,7 @@ from txraker.klippy.freshness import READING_METHODS, Freshness
 from txraker.klippy.session import Announcements, KlippyState, Session
 from txraker.klippy.status import STATUS_METHOD, StatusFeed
 from txraker.klippy.subscriptions import Delivery, Wish
+from txraker.reactor import Stream
 
 RECONNECT_INTERVAL = 0.25
 """Seconds between the end of a connection and the next attempt."""
@@ -69,6 +70,8 @@ class _ConsoleOutput(msgspec.Struct):
 class KlippyConnection(Protocol):
     """One connection: frames in, frames out. What it means is the client's business."""
 
+    transport: Stream  # type: ignore[assignment]  # connected as long as it is used
+
     def __init__(self, client: KlippyClient) -> None:
         self._client = client
         self._splitter = FrameSplitter()
@@ -79,12 +82,11 @@ class KlippyConnection(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Hand on every frame that is complete."""
-        assert self.transport is not None
         try:
             frames = self._splitter.feed(data)
         except FrameTooLong as problem:
             self._client.log.error("Klippy sent {problem}; reconnecting", problem=str(problem))
-            self.transport.abortConnection()  # type: ignore[attr-defined]  # unix transports have it
+            self.transport.abortConnection()
             return
         for frame in frames:
             self._client.frame_received(frame)
@@ -95,7 +97,6 @@ class KlippyConnection(Protocol):
 
     def send(self, message: Mapping[str, object]) -> None:
         """Send one message."""
-        assert self.transport is not None
         self.transport.write(encode_frame(message))
 
 
@@ -137,6 +138,7 @@ class KlippyClient:
     _watch: Deferred[None] | None = field(default=None, init=False)
     _nudged: Deferred[None] = field(factory=Deferred, init=False)
     _garbled: int = field(default=0, init=False)
+    _refused: set[str] = field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._session = Session(Announcements(self._events))
@@ -196,11 +198,16 @@ class KlippyClient:
         """Begin a conversation."""
         self._connection = connection
         self._garbled = 0
+        self._refused.clear()
         self.freshness.reset()
         self.log.info("Connected to Klippy")
         self._session.connected()
         self._watch = run_aside(
-            self._follow(), "following Klippy", self._lose_track, KlippyDisconnected, KlippyNotConnected
+            self._follow(),
+            "following Klippy",
+            self._report_and_reconnect,
+            KlippyDisconnected,
+            KlippyNotConnected,
         )
 
     def connection_lost(self) -> None:
@@ -216,19 +223,22 @@ class KlippyClient:
         self.log.info("Disconnected from Klippy")
         self._session.lost()
         for request in pending.values():
-            if request.answered is not None:
+            if request.answered is not None and not request.answered.called:
                 request.answered.errback(KlippyDisconnected())
         self.status.reset()
 
     def frame_received(self, frame: bytes) -> None:
-        """Take one of Klippy's messages."""
+        """Take one of Klippy's messages; whatever is wrong with it, the next one is taken, too."""
         message = _decoded(frame)
-        if not isinstance(message, dict):
-            self._garble("frame")
-        elif "id" in message:
-            self._answer(message)
-        else:
-            self._hear(message)
+        try:
+            if not isinstance(message, dict):
+                self._garble("frame")
+            elif "id" in message:
+                self._answer(message)
+            else:
+                self._hear(message)
+        except Exception as fault:
+            self._report_fault("a message of Klippy's", fault)
 
     def _garble(self, what: str) -> None:
         self._garbled += 1
@@ -258,7 +268,7 @@ class KlippyClient:
                 self.status.changed(params)
             elif method == CONSOLE_METHOD:
                 self._console(msgspec.convert(params, _ConsoleOutput).response)
-            elif method in self._remote_methods:
+            elif isinstance(method, str) and method in self._remote_methods:
                 self._remote_methods[method](params if isinstance(params, dict) else {})
             else:
                 self.log.debug("Klippy called {method}, which nobody has registered", method=method)
@@ -283,7 +293,7 @@ class KlippyClient:
         await self._introduce()
         while True:
             self._nudged = Deferred()
-            info = await self.request("info")
+            info = await self._inquire("info")
             await self._learn(str(info.get("state")), str(info.get("state_message", "")))
             poll = self._clock.callLater(STARTUP_POLL, self._nudge) if self.state == "startup" else None
             try:
@@ -292,11 +302,21 @@ class KlippyClient:
                 if poll is not None and poll.active():
                     poll.cancel()
 
+    async def _inquire(self, method: str, params: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """Ask what we want to know ourselves; a Klippy that refuses is lived with, and that is said once."""
+        try:
+            return await self.request(method, params)
+        except KlippyError as error:
+            if method not in self._refused:
+                self._refused.add(method)
+                self.log.warn("Klippy refuses {method}: {reason}", method=method, reason=str(error))
+            return {}
+
     async def _introduce(self) -> None:
         client_info = {"program": "txraker", "version": __version__}
-        await self.request("info", {"client_info": client_info})
+        await self._inquire("info", {"client_info": client_info})
         await self._learn_endpoints()
-        await self.request("gcode/subscribe_output", {"response_template": {"method": CONSOLE_METHOD}})
+        await self._inquire("gcode/subscribe_output", {"response_template": {"method": CONSOLE_METHOD}})
         watching = self.status.subscribe(self, _WATCHED)
         run_aside(watching, "watching Klippy's state", self._report_fault, ApiError)
 
@@ -307,7 +327,7 @@ class KlippyClient:
         if before == "startup" or state == "ready":
             await self._learn_endpoints()
         if state == "ready":
-            self.objects = _names((await self.request("objects/list")).get("objects"))
+            self.objects = _names((await self._inquire("objects/list")).get("objects"))
             for name in list(self._remote_methods):
                 run_aside(self._register(name), "registering a remote method", self._report_fault, ApiError)
         self._session.reports(state)
@@ -315,13 +335,22 @@ class KlippyClient:
             self.log.info("Klippy is {state}: {message}", state=self.state, message=message.strip())
 
     async def _learn_endpoints(self) -> None:
-        self.endpoints = frozenset(_names((await self.request("list_endpoints")).get("endpoints")))
+        self.endpoints = frozenset(_names((await self._inquire("list_endpoints")).get("endpoints")))
         self._events.emit(EndpointsLearned(self.endpoints))
 
-    def _lose_track(self, where: str, fault: BaseException) -> str:
-        if self._connection is not None and self._connection.transport is not None:
-            self._connection.transport.loseConnection()
+    def _report_and_reconnect(self, where: str, fault: BaseException) -> str:
+        self._cut()
         return self._report_fault(where, fault)
+
+    async def stop(self) -> None:
+        """Disconnect for good. Klippy gets no last words: it may be stalled, and nothing is owed to it."""
+        self._cut()
+        if self.service.running:
+            await maybeDeferred(self.service.stopService)
+
+    def _cut(self) -> None:
+        if self._connection is not None:
+            self._connection.transport.abortConnection()
 
 
 def _names(value: object) -> tuple[str, ...]:

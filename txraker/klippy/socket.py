@@ -76,8 +76,9 @@ class PatientUnixEndpoint:
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
         while True:
-            path = self._find()
+            path: Path | str = "its socket"
             try:
+                path = self._find()
                 protocol: IProtocol = await UNIXClientEndpoint(self._reactor, str(path)).connect(factory)
             except (ConnectError, OSError) as problem:
                 self._say(path, problem)
@@ -87,13 +88,13 @@ class PatientUnixEndpoint:
                 self._warnings.drop(_SOCKET_WARNING)
                 return protocol
 
-    def _say(self, path: Path, problem: Exception) -> None:
+    def _say(self, path: Path | str, problem: Exception) -> None:
         reason = str(problem)
         if reason == self._said:
             return
         self._said = reason
         text = f"Klippy can't be reached at {path}: {reason}"
-        if getattr(problem, "osError", None) == errno.EACCES:
+        if errno.EACCES in (getattr(problem, "osError", None), getattr(problem, "errno", None)):
             self._warnings.put(_SOCKET_WARNING, text)
         else:
             self._warnings.drop(_SOCKET_WARNING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -23,6 +24,12 @@ NARROW_AFTER = 5.0
 
 REPEATED_WITHIN = 30.0
 """Seconds within which those who poll ask the same again; after as long without them they are forgotten."""
+
+MOST_ASKED = 256
+"""Different queries that are remembered, to find those that come again."""
+
+MOST_POLLED = 32
+"""Different queries that are followed at once."""
 
 STATUS_METHOD = "process_status_update"
 """The method name that Klippy puts on status updates, because our subscription asks for it."""
@@ -126,19 +133,18 @@ class StatusFeed:
                 answered.callback(outcome)
 
     def _note_interest(self, wish: Wish) -> None:
+        """Note a query; one that comes again is one of those that are polled."""
         now = self._clock.seconds()
-        comes_again = now - self._asked.get(wish, -REPEATED_WITHIN) < REPEATED_WITHIN
-        self._asked = {
-            asked: at
-            for asked, at in self._asked.items()
-            if now - at < REPEATED_WITHIN or asked in self._polled
-        }
+        asked_before = self._asked.pop(wish, -math.inf)
         self._asked[wish] = now
-        if comes_again and wish not in self._polled:
+        if len(self._asked) > MOST_ASKED:
+            del self._asked[next(asked for asked in self._asked if asked not in self._polled)]
+        comes_again = now - asked_before < REPEATED_WITHIN
+        if comes_again and wish not in self._polled and len(self._polled) < MOST_POLLED:
             self._polled.add(wish)
             self._follow_polled()
-        if self._polled and self._forgetting is None:
-            self._forgetting = self._clock.callLater(REPEATED_WITHIN, self._forget_unpolled)
+            if self._forgetting is None:
+                self._forgetting = self._clock.callLater(REPEATED_WITHIN, self._forget_unpolled)
 
     def _forget_unpolled(self) -> None:
         self._forgetting = None
@@ -229,11 +235,13 @@ class StatusFeed:
         if self._settling:
             return
         self._settling = True
-        while ripe := [pending for pending in self._waiting if not self._subscriptions.waits(pending)]:
-            for pending in ripe:
-                if pending in self._waiting:
-                    self._waiting.pop(pending).callback(None)
-        self._settling = False
+        try:
+            while ripe := [pending for pending in self._waiting if not self._subscriptions.waits(pending)]:
+                for pending in ripe:
+                    if pending in self._waiting:
+                        self._waiting.pop(pending).callback(None)
+        finally:
+            self._settling = False
         if not self._asking and self._next_ask is None and self._subscriptions.needs_klippy():
             self._ask_after(NARROW_AFTER)
 

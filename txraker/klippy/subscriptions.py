@@ -83,6 +83,7 @@ class Subscriptions:
     _subscribers: dict[Wish, dict[Hashable, None]] = Factory(dict)
     _covered: Union = Factory(dict)
     _cache: Status = Factory(dict)
+    _union: Union | None = field(default=None, init=False)
     eventtime: float = field(default=0.0, init=False)
     """Klippy's clock (s) at the newest status."""
 
@@ -92,6 +93,7 @@ class Subscriptions:
         The answer is what to activate when the wish is covered.
         """
         self._drop_pending(subscriber)
+        self._union = None
         pending = Pending(subscriber, wish)
         self._pending[pending] = None
         return pending
@@ -110,12 +112,14 @@ class Subscriptions:
 
     def drop(self, pending: Pending) -> bool:
         """Forget a pending wish and say whether it still was pending."""
+        self._union = None
         was_pending = pending in self._pending
         self._pending.pop(pending, None)
         return was_pending
 
     def withdraw(self, subscriber: Hashable) -> None:
         """Forget a subscriber, known or not."""
+        self._union = None
         self._drop_pending(subscriber)
         self._retire(subscriber)
 
@@ -137,7 +141,9 @@ class Subscriptions:
 
     def union(self) -> Union:
         """Return what Klippy must be subscribed to for every wish, active and pending."""
-        return _union({*self._subscribers, *(pending.wish for pending in self._pending)})
+        if self._union is None:
+            self._union = _union({*self._subscribers, *(pending.wish for pending in self._pending)})
+        return self._union
 
     def covers(self, wish: Wish) -> bool:
         """Say whether Klippy's subscription has all of a wish already."""
@@ -189,6 +195,7 @@ class Subscriptions:
         self._subscribers.clear()
         self._covered = {}
         self._cache = {}
+        self._union = None
 
     def _deliveries(self, changed: Status) -> list[Delivery]:
         deliveries = []

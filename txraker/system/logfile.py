@@ -27,13 +27,14 @@ class RolloverFailed(ApiError):
 class LogFile:
     """Writes log events to a file, whose first lines are what ``header`` says.
 
-    A file that can't be written is not a reason to fail: file logging is then disabled, and ``problem``
-    says why.
+    A file that can't be written is not a reason to fail: ``tell`` is told what is wrong, and, with an empty
+    text, when that is over.
     """
 
     path: Path
     _header: Callable[[], str]
-    problem: str = field(default="", init=False)
+    _tell: Callable[[str], None]
+    _problem: str = field(default="", init=False)
     _file: IO[str] | None = field(default=None, init=False)
 
     def open(self) -> None:
@@ -41,7 +42,7 @@ class LogFile:
         try:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as problem:
-            self.problem = f"{self.path}: {problem.strerror}"
+            self._set_problem(f"Nothing is logged to a file: {self.path}: {problem.strerror}")
             return
         with suppress(PermissionError):  # somebody else's file that we may write to
             os.fchmod(descriptor, 0o644)
@@ -67,9 +68,14 @@ class LogFile:
             self._file.write(text)
             self._file.flush()
         except OSError as problem:
-            self.problem = f"{self.path}: {problem.strerror}"
+            self._set_problem(f"Nothing is logged to a file: {self.path}: {problem.strerror}")
         else:
-            self.problem = ""
+            self._set_problem("")
+
+    def _set_problem(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            self._tell(problem)
 
     def rollover(self) -> Path:
         if self._file is None:
@@ -82,6 +88,8 @@ class LogFile:
             raise RolloverFailed(f"Can't rename {self.path.name}: {problem.strerror}") from None
         self.close()
         self.open()
+        if self._file is None:
+            raise RolloverFailed(self._problem)
         return target
 
     def _free_name(self) -> Path:

@@ -35,6 +35,11 @@ class MemoryConnection:
     asked: dict[int, Deferred[Any]] = field(factory=dict, init=False)
     closed: tuple[int, str] | None = field(default=None, init=False)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not been closed."""
+        return self.closed is None
+
     def send(self, text: bytes) -> None:
         if self.closed is None:
             self.messages.append(msgspec.json.decode(text))

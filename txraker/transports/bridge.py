@@ -21,10 +21,13 @@ from txraker.api.caller import Caller
 from txraker.clients import Clients
 from txraker.errors import KlippyNotConnected
 from txraker.klippy.framing import TERMINATOR, FrameSplitter, FrameTooLong
+from txraker.reactor import Stream
 from txraker.transports.link import LinkService
-from txraker.transports.stream import Stream
 from txraker.transports.web.resources import Door
 from txraker.transports.websocket import GOING_AWAY, ServerWebSocket, Upgrade, WebSocketFactory
+
+KLIPPY_IS_SLOW = "Klippy is slow"
+"""A reason not to read from a bridge's client."""
 
 
 class BridgeWebSocket(ServerWebSocket):
@@ -118,12 +121,12 @@ class KlippySide(Protocol):
     def pauseProducing(self) -> None:
         """Klippy doesn't take what was written: take no more from the client."""
         if self.client is not None:
-            self.client.pause_reading()
+            self.client.pause_reading(KLIPPY_IS_SLOW)
 
     def resumeProducing(self) -> None:
         """Go on taking from the client."""
         if self.client is not None:
-            self.client.resume_reading()
+            self.client.resume_reading(KLIPPY_IS_SLOW)
 
     def stopProducing(self) -> None:
         """The connection to Klippy is gone."""

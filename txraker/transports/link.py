@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -34,6 +34,9 @@ REQUESTS_A_SECOND = 1000.0
 
 BURST = 2000.0
 """Requests a client may ask at once before it is held to that rate."""
+
+OVER_RATE = "over its rate"
+"""A reason not to read from a client."""
 
 ABORT_AFTER = 2.0
 """Seconds that a client has to take leave before its connection is cut."""
@@ -61,11 +64,11 @@ class Wire(Protocol):
     def abort(self) -> None:
         """Cut the connection."""
 
-    def pause_reading(self) -> None:
-        """Take no more from the client for a while."""
+    def pause_reading(self, reason: str) -> None:
+        """Take no more from the client as long as there is a reason."""
 
-    def resume_reading(self) -> None:
-        """Go on taking from the client."""
+    def resume_reading(self, reason: str) -> None:
+        """Go on taking from the client, if this was the last reason not to."""
 
 
 @define(eq=False)
@@ -103,6 +106,7 @@ class Link:
     _asked: dict[int, Deferred[Any]] = field(factory=dict, init=False)
     _ids: count[int] = field(factory=lambda: count(1), init=False)
     _under_way: int = field(default=0, init=False)
+    _reading_on: IDelayedCall | None = field(default=None, init=False)
     _allowance: float = field(default=BURST, init=False)
     _allowed_at: float = field(init=False)
 
@@ -122,6 +126,9 @@ class Link:
         """End: the client and what it subscribed to are forgotten."""
         if self._open:
             self._open = False
+            if self._reading_on is not None:
+                self._reading_on.cancel()
+                self._reading_on = None
             self._outbox.clear()
             self._service.status.unsubscribe(self)
             self._service.clients.remove(self)
@@ -132,7 +139,9 @@ class Link:
 
     def received(self, text: bytes) -> None:
         """Take a message; requests run side by side and are answered as they finish."""
-        self.charge(1.0)
+        if not self.is_open:
+            return
+        self.charge(max(1.0, text.count(b'"method"')))
         run_aside(self._answer(text), "a client's message", self._service.report_fault)
 
     async def _answer(self, text: bytes) -> None:
@@ -152,20 +161,22 @@ class Link:
         earned = (now - self._allowed_at) * REQUESTS_A_SECOND
         self._allowance = min(BURST, self._allowance + earned) - requests
         self._allowed_at = now
-        if self._allowance < 0:
-            self._wire.pause_reading()
-            clock.callLater(-self._allowance / REQUESTS_A_SECOND, self._read_on)
+        if self._allowance < 0 and self._reading_on is None:
+            self._wire.pause_reading(OVER_RATE)
+            self._reading_on = clock.callLater(-self._allowance / REQUESTS_A_SECOND, self._read_on)
 
     def _read_on(self) -> None:
-        if self._open:
-            self._wire.resume_reading()
+        self._reading_on = None
+        self.charge(0.0)
+        if self._reading_on is None and self._open:
+            self._wire.resume_reading(OVER_RATE)
 
     @property
-    def _may_send(self) -> bool:
+    def is_open(self) -> bool:
         return self._open and not self._leaving
 
     def send(self, text: bytes) -> None:
-        if self._may_send:
+        if self.is_open:
             if self._wire.is_idle:
                 self._wire.write(self._wire.framing(text))
             else:
@@ -173,7 +184,7 @@ class Link:
                 self._check()
 
     def tell(self, outgoing: Outgoing) -> None:
-        if self._may_send:
+        if self.is_open:
             if self._wire.is_idle:
                 self._wire.write(outgoing.framed(self._wire.framing))
             else:
@@ -181,7 +192,7 @@ class Link:
                 self._check()
 
     def status_changed(self, delivery: Delivery) -> None:
-        if self._may_send:
+        if self.is_open:
             if self._wire.is_idle:
                 self._wire.write(delivery.outgoing.framed(self._wire.framing))
             else:

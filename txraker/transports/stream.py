@@ -1,54 +1,21 @@
-"""Connected stream transports, TCP or unix: what we use of them, and how to write to one."""
+"""How to write to a connected stream transport, TCP or unix."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
 from attrs import define, field
-from twisted.internet.interfaces import IPullProducer, IPushProducer
+from twisted.internet.interfaces import IPullProducer
 from zope.interface import implementer
 
-
-class Stream(Protocol):
-    """A transport that is connected."""
-
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
-
-    def writeSequence(self, data: Sequence[bytes]) -> None:
-        """Send bytes in pieces."""
-
-    def loseConnection(self) -> None:
-        """Close once everything is sent."""
-
-    def loseWriteConnection(self) -> None:
-        """Send no more, once everything is sent."""
-
-    def abortConnection(self) -> None:
-        """Close now."""
-
-    def pauseProducing(self) -> None:
-        """Read no more for a while."""
-
-    def resumeProducing(self) -> None:
-        """Read again."""
-
-    def registerProducer(self, producer: IPushProducer | IPullProducer, streaming: bool) -> None:
-        """Tell a producer when to wait."""
-
-    def unregisterProducer(self) -> None:
-        """Tell nobody any more."""
-
-    def getHandle(self) -> socket.socket:
-        """Return the socket."""
+from txraker.reactor import Stream
 
 
 @implementer(IPullProducer)
 @define(eq=False)
 class StreamWriter:
-    """Writes to a transport at once, without the detour over the reactor's next turn, while nothing waits there.
+    """Writes to a transport at once, not in the reactor's next turn, while nothing waits there.
 
     Twisted's ``write`` leaves the bytes to the reactor, which costs two changes of what it polls for and a
     turn for every message: most of the work of handing a status update to a client. Everything that goes
@@ -100,6 +67,25 @@ class StreamWriter:
     def stopProducing(self) -> None:
         """Hear from the transport that the connection is gone."""
         self.is_idle = False
+
+
+@define(eq=False)
+class Reading:
+    """Whether a transport is read from: it is, unless there are reasons not to."""
+
+    _transport: Stream
+    _reasons: set[str] = field(factory=set, init=False)
+
+    def pause(self, reason: str) -> None:
+        """Read no more as long as there is this reason."""
+        self._reasons.add(reason)
+        self._transport.pauseProducing()
+
+    def resume(self, reason: str) -> None:
+        """Take a reason back, and read again if it was the last."""
+        self._reasons.discard(reason)
+        if not self._reasons:
+            self._transport.resumeProducing()
 
 
 def _nothing() -> None:

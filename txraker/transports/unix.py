@@ -17,8 +17,9 @@ from twisted.python.failure import Failure
 
 from txraker.api.caller import Transport
 from txraker.klippy.framing import TERMINATOR, FrameSplitter, FrameTooLong
+from txraker.reactor import Stream
 from txraker.transports.link import Link, LinkService
-from txraker.transports.stream import Stream, StreamWriter
+from txraker.transports.stream import Reading, StreamWriter
 from txraker.transports.websocket import LONGEST_MESSAGE
 
 _CREDENTIALS = struct.Struct("3i")
@@ -40,12 +41,14 @@ class UnixClient(Protocol):
         self._splitter = FrameSplitter(LONGEST_MESSAGE)
         self._link: Link | None = None
         self._writer: StreamWriter
+        self._reading: Reading
 
     def connectionMade(self) -> None:
         """Begin."""
         self._link = Link(self._service, self, Transport.UNIX, self._identity())
         self._writer = StreamWriter(self.transport, self._link.drained)
         self._writer.start()
+        self._reading = Reading(self.transport)
         self._link.opened()
 
     def dataReceived(self, data: bytes) -> None:
@@ -82,13 +85,13 @@ class UnixClient(Protocol):
         """Cut the connection."""
         self.transport.abortConnection()
 
-    def pause_reading(self) -> None:
-        """Take no more from the client for a while."""
-        self.transport.pauseProducing()
+    def pause_reading(self, reason: str) -> None:
+        """Take no more from the client as long as there is a reason."""
+        self._reading.pause(reason)
 
-    def resume_reading(self) -> None:
-        """Go on taking from the client."""
-        self.transport.resumeProducing()
+    def resume_reading(self, reason: str) -> None:
+        """Go on taking from the client, if this was the last reason not to."""
+        self._reading.resume(reason)
 
     def _identity(self) -> str:
         credentials = self.transport.getHandle().getsockopt(
@@ -132,8 +135,11 @@ def _remove_left_over(path: Path) -> None:
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
         try:
             probe.connect(str(path))
+        except BlockingIOError:
+            pass
         except ConnectionRefusedError:
             path.unlink(missing_ok=True)
             return

@@ -20,8 +20,10 @@ from txraker import __version__
 from txraker.access import is_loopback
 from txraker.api.caller import Caller, Transport
 from txraker.errors import BadRequest, MethodNotAllowed, Unauthorized, Unavailable
+from txraker.reactor import Stream
 from txraker.transports.link import Link, LinkService
-from txraker.transports.stream import Stream, StreamWriter
+from txraker.transports.stream import Reading, StreamWriter
+from txraker.transports.web.cors import header
 from txraker.transports.web.request import TrackedChannel
 from txraker.transports.web.resources import Door, Leaf
 
@@ -66,11 +68,13 @@ class ServerWebSocket(WebSocketServerProtocol):
         self._fragments = 0
         self._drained = drained
         self._writer: StreamWriter | None = None
+        self._reading: Reading
 
     def connectionMade(self) -> None:
         """Take the connection over."""
         self._writer = StreamWriter(self.transport, self._drained)
         self._writer.start()
+        self._reading = Reading(self.transport)
         super().connectionMade()
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
@@ -106,9 +110,15 @@ class ServerWebSocket(WebSocketServerProtocol):
         super().onMessageFrameBegin(length)
 
     def onPing(self, payload: bytes) -> None:
-        """Count a ping, and answer it."""
+        """Count a ping, and answer it, unless the client doesn't even read what it has got already."""
         self.charge(FRAGMENT_COST)
-        super().onPing(payload)
+        if self.is_idle:
+            super().onPing(payload)
+
+    def onPong(self, payload: bytes) -> None:
+        """Count a pong."""
+        self.charge(FRAGMENT_COST)
+        super().onPong(payload)
 
     def write(self, data: bytes) -> None:
         """Send a frame."""
@@ -124,13 +134,13 @@ class ServerWebSocket(WebSocketServerProtocol):
         """Cut the connection."""
         self.dropConnection(abort=True)
 
-    def pause_reading(self) -> None:
-        """Take no more from the client for a while."""
-        self.transport.pauseProducing()
+    def pause_reading(self, reason: str) -> None:
+        """Take no more from the client as long as there is a reason."""
+        self._reading.pause(reason)
 
-    def resume_reading(self) -> None:
-        """Go on taking from the client."""
-        self.transport.resumeProducing()
+    def resume_reading(self, reason: str) -> None:
+        """Go on taking from the client, if this was the last reason not to."""
+        self._reading.resume(reason)
 
 
 class ApiWebSocket(ServerWebSocket):
@@ -194,7 +204,7 @@ class Upgrade(Leaf):
         if not caller.trusted:
             raise Unauthorized
         self.refuse_foreign(request)
-        if (request.getHeader("Upgrade") or "").lower() != "websocket":
+        if (header(request, "Upgrade") or "").lower() != "websocket":
             raise BadRequest('Can "Upgrade" only to "WebSocket".')
         self.check_room(caller)
         return caller

@@ -12,9 +12,20 @@ _ALLOWED_HEADERS = (
 )
 
 
+def header(request: Request, name: str) -> str | None:
+    """Return the last value of a header, whatever bytes it has; None without one."""
+    values = header_values(request, name)
+    return values[-1] if values else None
+
+
+def header_values(request: Request, name: str) -> list[str]:
+    """Return all values of a header, whatever bytes they have."""
+    return [value.decode("latin-1") for value in request.requestHeaders.getRawHeaders(name.encode(), [])]
+
+
 def add_cors_headers(request: Request, access: Access) -> None:
     """Let the page that asks read the answer, if its origin is allowed; preflights are told what may come."""
-    origin = request.getHeader("Origin")
+    origin = header(request, "Origin")
     if origin is None:
         return
     request.setHeader(b"Vary", b"Origin")
@@ -24,13 +35,13 @@ def add_cors_headers(request: Request, access: Access) -> None:
     if request.method == b"OPTIONS":
         request.setHeader(b"Access-Control-Allow-Methods", _ALLOWED_METHODS)
         request.setHeader(b"Access-Control-Allow-Headers", _ALLOWED_HEADERS)
-        if request.getHeader("Access-Control-Request-Private-Network") == "true":
+        if header(request, "Access-Control-Request-Private-Network") == "true":
             request.setHeader(b"Access-Control-Allow-Private-Network", b"true")
 
 
 def is_foreign(request: Request, access: Access) -> bool:
     """Say whether a request comes from a web page that is neither ours nor allowed."""
-    origin = request.getHeader("Origin")
+    origin = header(request, "Origin")
     if origin is None or access.allows_origin(origin):
         return False
-    return origin.partition("://")[2] != request.getHeader("Host")
+    return origin.partition("://")[2] != header(request, "Host")

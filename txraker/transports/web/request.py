@@ -7,6 +7,7 @@ or else when the limit is passed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -18,11 +19,14 @@ from twisted.web.http import RESPONSES, HTTPChannel
 from twisted.web.server import Request, Site
 
 from txraker.access import is_loopback
-from txraker.errors import ApiError, HeadersTooLarge, PayloadTooLarge
-from txraker.transports.stream import Stream
+from txraker.errors import ApiError, HeadersTooLarge, PayloadTooLarge, Unauthorized
+from txraker.reactor import Stream
 
 LONGEST_BODY = 5 * 1024 * 1024
 """Bytes of an API request's body: the arguments of one call."""
+
+LONGEST_UNTRUSTED_BODY = 64 * 1024
+"""Bytes of a body that are read from somebody who isn't trusted, to tell so in the way of the protocol."""
 
 LINGER = 2.0
 """Seconds for which a refused client may go on sending, so that it gets to read why it was refused."""
@@ -51,12 +55,16 @@ class LimitedRequest(Request):
         super().__init__(*args, **kwargs)
         self._body = BytesIO()
         self._received = 0
+        self._longest = LONGEST_BODY
         self._refused = False
 
     def gotLength(self, length: int | None) -> None:
         """Learn the body's length, None if the client didn't tell."""
         self.content = self._body
-        if length is not None and length > LONGEST_BODY:
+        site: LimitedSite = self.channel.site  # type: ignore[attr-defined]  # our site makes no other channels
+        if not site.trusts(self):
+            self._longest = LONGEST_UNTRUSTED_BODY
+        if length is not None and length > self._longest:
             self._refuse()
 
     def handleContentChunk(self, data: bytes) -> None:
@@ -64,7 +72,7 @@ class LimitedRequest(Request):
         if self._refused:
             return
         self._received += len(data)
-        if self._received > LONGEST_BODY:
+        if self._received > self._longest:
             self._refuse()
         else:
             self._body.write(data)
@@ -72,11 +80,13 @@ class LimitedRequest(Request):
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """Go on to the resource, unless the request was refused."""
         if not self._refused:
-            super().requestReceived(command, path, version)
+            super().requestReceived(command, _origin_form(path), version)
 
     def _refuse(self) -> None:
         self._refused = True
-        error = PayloadTooLarge(f"The request's body is longer than {LONGEST_BODY} bytes")
+        error: ApiError = PayloadTooLarge(f"The request's body is longer than {LONGEST_BODY} bytes")
+        if self._longest < LONGEST_BODY:
+            error = Unauthorized()
         body = error_body(error)
         self.responseHeaders.setRawHeaders(b"Content-Type", [JSON])
         self.responseHeaders.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
@@ -95,6 +105,7 @@ class TrackedChannel(HTTPChannel):
 
     site: LimitedSite
     _deadline: IDelayedCall | None = None
+    _is_paused = False
     transport: Stream  # type: ignore[assignment]  # connected as long as it is used
 
     def connectionMade(self) -> None:
@@ -112,16 +123,30 @@ class TrackedChannel(HTTPChannel):
         self._stop_expecting()
         super().connectionLost(reason)
 
+    def dataReceived(self, data: bytes) -> None:
+        """Take bytes; the first ones of a request begin the time in which it must be whole."""
+        if self._deadline is None and not self.requests and data:
+            self._expect_request()
+        super().dataReceived(data)
+
     def allContentReceived(self) -> None:
         """Take a request that is there as a whole."""
         self._stop_expecting()
         super().allContentReceived()
 
-    def requestDone(self, request: Request) -> None:
-        """Expect another request."""
-        if self.persistent:
-            self._expect_request()
-        super().requestDone(request)
+    def pauseProducing(self) -> None:
+        """Read no more, not even requests to come, while answers wait for a client that doesn't read them."""
+        super().pauseProducing()
+        self._is_paused = True
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Read again, beginning with what has been read already."""
+        super().resumeProducing()
+        if self._is_paused:
+            self._is_paused = False
+            if not self._handlingRequest:
+                super().dataReceived(b"")
 
     def _expect_request(self) -> None:
         self._deadline = self.site.reactor.callLater(WHOLE_WITHIN, self._give_up)
@@ -156,16 +181,20 @@ class TrackedChannel(HTTPChannel):
 
 
 class LimitedSite(Site):
-    """A site whose requests are limited. ``reactor`` times the end of refused connections."""
+    """A site whose requests are limited.
+
+    ``reactor`` times the end of refused connections; ``trusts`` says whether a request's sender is trusted.
+    """
 
     protocol = TrackedChannel  # type: ignore[assignment]  # HTTP/1.1 only, so no negotiating wrapper
     requestFactory = LimitedRequest
     displayTracebacks = False
     noisy = False
 
-    def __init__(self, resource: Any, reactor: IReactorTime) -> None:
+    def __init__(self, resource: Any, reactor: IReactorTime, trusts: Callable[[Request], bool]) -> None:
         super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor, timeout=60)
         self.reactor = reactor
+        self.trusts = trusts
         self.channels: set[TrackedChannel] = set()
 
     def has_room(self, channel: TrackedChannel) -> bool:
@@ -176,10 +205,25 @@ class LimitedSite(Site):
         of_address = sum(known.peer_address() == address for known in self.channels)
         return of_address < MOST_OF_ONE and len(self.channels) < MOST_CONNECTIONS * 9 // 10
 
-    def close_connections(self) -> None:
-        """Close every connection, idle or not, once what is written to it is sent."""
+    def finish_connections(self) -> None:
+        """Close idle connections now, and busy ones when they have their answers."""
         for channel in list(self.channels):
-            channel.loseConnection()
+            channel.persistent = False
+            if not channel.requests:
+                channel.loseConnection()
+
+    def cut_connections(self) -> None:
+        """Close what is still open."""
+        for channel in list(self.channels):
+            channel.transport.abortConnection()
 
     def log(self, request: Any) -> None:
         """Write no access log: a printer's front-ends ask several times a second, for months."""
+
+
+def _origin_form(target: bytes) -> bytes:
+    """Return a request target without scheme and host, which a client may send although it is no proxy's."""
+    scheme, separator, rest = target.partition(b"://")
+    if not separator or scheme.lower() not in (b"http", b"https"):
+        return target
+    return b"/" + rest.partition(b"/")[2]

@@ -14,7 +14,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from txraker import __version__
-from txraker.access import Access, client_address
+from txraker.access import Access, client_addresses
 from txraker.api.arguments import parse_query
 from txraker.api.caller import Caller, Transport
 from txraker.api.dispatch import Dispatcher
@@ -29,7 +29,7 @@ from txraker.errors import (
     Unauthorized,
 )
 from txraker.faults import FaultReport
-from txraker.transports.web.cors import add_cors_headers, is_foreign
+from txraker.transports.web.cors import add_cors_headers, header, header_values, is_foreign
 from txraker.transports.web.request import JSON, error_body
 
 _FORM = "application/x-www-form-urlencoded"
@@ -45,13 +45,16 @@ class Door:
 
     def caller(self, request: Request, transport: Transport) -> Caller:
         """Return who is asking."""
-        headers = request.requestHeaders
-        address = client_address(
+        addresses = client_addresses(
             getattr(request.getClientAddress(), "host", ""),
-            headers.getRawHeaders("X-Forwarded-For", []),
-            headers.getRawHeaders("X-Real-IP", []),
+            header_values(request, "X-Forwarded-For"),
+            header_values(request, "X-Real-IP"),
         )
-        return Caller(transport, address, self.access.trusts(address))
+        return Caller(transport, addresses[0], all(map(self.access.trusts, addresses)))
+
+    def trusts(self, request: Request) -> bool:
+        """Say whether the sender of a request is trusted."""
+        return self.caller(request, Transport.HTTP).trusted
 
 
 @define(eq=False)
@@ -71,8 +74,8 @@ class Leaf:
 
     def render(self, request: Request) -> int:
         request.setHeader(b"Server", b"txraker/" + __version__.encode())
-        add_cors_headers(request, self.door.access)
         try:
+            add_cors_headers(request, self.door.access)
             self.respond(request)
         except ApiError as error:
             write_error(request, error)
@@ -219,7 +222,7 @@ def _arguments(request: Request) -> dict[str, object]:
     arguments = parse_query(query)
     body = _body(request)
     if body:
-        arguments.update(_body_arguments(request.getHeader("Content-Type") or "", body))
+        arguments.update(_body_arguments(header(request, "Content-Type") or "", body))
     return arguments
 
 

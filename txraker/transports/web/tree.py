@@ -32,7 +32,9 @@ def site(
         b"/klippysocket": bridge,
         b"/server/jsonrpc": JsonRpcResource(door),
     }
-    return LimitedSite(_Root(prefix.encode(), named, ApiResource(door, prefix), Nothing(door)), reactor)
+    return LimitedSite(
+        _Root(prefix.encode(), named, ApiResource(door, prefix), Nothing(door)), reactor, door.trusts
+    )
 
 
 class _Root(Resource):
