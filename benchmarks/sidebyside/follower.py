@@ -1,21 +1,25 @@
 """A client that follows the printer's state, and remembers cheaply what it was told.
 
-Messages are not decoded as they come: the end of an update (its event time) is all that is looked at. Clients
-with the same subscription get the same bytes, so each distinct message is kept once, and the states the clients
-ended with are worked out afterwards.
+Messages are not decoded as they come: the end of an update (its event time) is all that is looked at.
+Clients with the same subscription get the same bytes, so each distinct message is kept once, and the states
+the clients ended with are worked out afterwards.
 """
 
 from __future__ import annotations
 
 from array import array
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 from attrs import define, field
 
-from sidebyside.websocket import Client, is_update
+from sidebyside.websocket import Client, Loop, is_update
 
 State = dict[str, dict[str, Any]]
+
+_AT_ONCE: Final = 20
+_WITHIN: Final = 20.0
 
 
 class _Update(msgspec.Struct):
@@ -108,6 +112,16 @@ class Follower:
             self.delays.append(now - event_time)
             self.as_of = max(self.as_of, event_time)
             self._told.append(self.messages.number(text))
+
+
+def subscribe_all(loop: Loop, followers: Sequence[Follower], names: tuple[str, ...]) -> None:
+    """Subscribe followers, a few at a time: scenarios that use this are not about subscribing."""
+    for first in range(0, len(followers), _AT_ONCE):
+        group = followers[first : first + _AT_ONCE]
+        for follower in group:
+            follower.subscribe(names)
+        if not loop.run_until(lambda group=group: all(each.initial for each in group), _WITHIN):  # type: ignore[misc]
+            raise RuntimeError(f"not everybody could subscribe: {first} of {len(followers)} did")
 
 
 def merged(initial: State, told: tuple[int, ...], messages: Messages) -> State:

@@ -18,7 +18,13 @@ def program() -> Path:
     if not path.exists():
         print(f"Installing {REQUIREMENT} into {_VENV}", file=sys.stderr, flush=True)
         venv.create(_VENV, with_pip=True, clear=True)
-        install = [str(_VENV / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", REQUIREMENT]
+        install = [
+            str(_VENV / "bin" / "pip"),
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            REQUIREMENT,
+        ]
         subprocess.run(install, check=True)
     return path
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return the value that ``share`` (0 to 1) of the values don't exceed; not a number when there are none."""
+    """Return the value that ``share`` (0 to 1) of the values don't exceed; NaN when there are none."""
     if not values:
         return float("nan")
     ordered = sorted(values)

@@ -79,12 +79,15 @@ class VirtualPrinter:
 
 
 @contextmanager
-def virtual_printer(folder: Path, cores: set[int], **load: float) -> Iterator[VirtualPrinter]:
+def virtual_printer(
+    folder: Path, cores: set[int], tick_seconds: float, **load: float
+) -> Iterator[VirtualPrinter]:
     """Run a virtual printer in load mode, with its socket in ``folder``."""
     gcodes = folder / "gcodes"
     gcodes.mkdir(exist_ok=True, parents=True)
     path = folder / "klippy.sock"
     command = [sys.executable, "-m", "txraker.simulator", "--socket", str(path), "--gcodes", str(gcodes)]
+    command += ["--tick-seconds", str(tick_seconds)]
     command += ["--load", f"objects={OBJECTS}", *(f"{name}={value}" for name, value in load.items())]
     process = start_on(cores, command, folder / "simulator.log")
     try:

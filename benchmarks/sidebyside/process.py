@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -50,35 +51,42 @@ def stop(process: subprocess.Popen[bytes], within: float = 15.0) -> None:
             process.wait()
 
 
-def family(pid: int) -> list[int]:
-    """Return a process and all that descend from it."""
-    found = [pid]
-    for parent in found:
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            found += [int(child) for child in task.read_text().split()]
-    return found
-
-
 def cpu_seconds(pid: int) -> float:
     """CPU time a process and its children have used, in user and kernel mode."""
-    return sum(_cpu_of(member) for member in family(pid))
-
-
-def _cpu_of(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
+    return _summed(pid, _cpu_of)
 
 
 def pss_bytes(pid: int) -> int:
     """Memory of a process and its children, with shared pages counted in proportion."""
-    return sum(_pss_of(member) for member in family(pid))
+    return int(_summed(pid, _pss_of))
+
+
+def _summed(pid: int, measure: Callable[[int], float]) -> float:
+    """Measure a process and all that descend from it. Raises OSError when the process itself is gone."""
+    total = measure(pid)
+    family = [pid]
+    for parent in family:
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            # A child, or a thread, may end any moment.
+            with contextlib.suppress(OSError):
+                family += [int(child) for child in children.read_text().split()]
+    for child in family[1:]:
+        with contextlib.suppress(OSError):
+            total += measure(child)
+    return total
+
+
+def _cpu_of(pid: int) -> float:
+    """Return what a process used, and what children of it that have ended used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(field) for field in fields[11:15]) / _TICK
 
 
 def _pss_of(pid: int) -> int:
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
-    raise ValueError("no Pss in smaps_rollup")
+    return 0
 
 
 def machine_busy_seconds() -> float:

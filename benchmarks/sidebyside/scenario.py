@@ -19,7 +19,7 @@ Numbers = dict[str, float]
 
 @frozen
 class Medians:
-    """Medians over all rounds; those of Moonraker, and with them the ratio, are None if it was not measured."""
+    """Medians over all rounds; Moonraker's, and with them the ratio, are None if it was not measured."""
 
     txraker: float
     moonraker: float | None

@@ -20,7 +20,7 @@ from sidebyside import moonraker
 from sidebyside.process import start_on, stop
 
 READY_WITHIN: Final = 40.0
-SETTLE_SECONDS: Final = 1.5
+SETTLE_SECONDS: Final = 1.0
 """After ``ready`` a server still has things to do, such as reading the gcode files' metadata."""
 
 _MOONRAKER_CONFIG: Final = """\

@@ -1,7 +1,7 @@
 """Websocket clients that cost next to nothing: epoll, one read for many frames, no message decoded unasked.
 
-A server's frames are not masked and its messages not fragmented (both servers' aren't; others are refused), so
-that a message is a slice of what was read.
+A server's frames are not masked and its messages not fragmented (both servers' aren't; others are refused),
+so that a message is a slice of what was read.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ class Client:
         self._ids = count(1)
         self._answers: dict[int, Callable[[dict[str, Any], float], None]] = {}
 
-    def request(self, method: str, params: object, on_answer: Callable[[dict[str, Any], float], None]) -> None:
+    def request(
+        self, method: str, params: object, on_answer: Callable[[dict[str, Any], float], None]
+    ) -> None:
         """Send a request; ``on_answer`` gets the whole answer and the time at which it was read."""
         number = next(self._ids)
         self._answers[number] = on_answer

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -207,6 +209,43 @@ def test_connections_are_kept(port: int) -> None:
     answer = raw(port, request + request + last)
     assert answer.count(b"HTTP/1.1 200 OK") == 2
     assert answer.count(b"HTTP/1.1 404 ") == 1
+
+
+def test_many_pipelined_requests(port: int) -> None:
+    """A client that pipelines and doesn't read is not read from either; when it reads it gets everything."""
+    count = 3000
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.settimeout(0.5)
+        requests = b"GET /server/config HTTP/1.1\r\nHost: x\r\n\r\n" * count
+        sent = 0
+        with suppress(TimeoutError):
+            while sent < len(requests):
+                sent += connection.send(requests[sent : sent + 65536])
+        connection.settimeout(20)
+        sender = threading.Thread(target=connection.sendall, args=(requests[sent:],))
+        sender.start()
+        answer, seen = b"", 0
+        while seen < count:
+            answer += connection.recv(1 << 20)
+            seen += answer.count(b"HTTP/1.1 200 OK")
+            answer = answer[-14:].replace(b"HTTP/1.1 200 OK", b"")
+        sender.join()
+    assert seen == count
+
+
+@pytest.mark.parametrize("name", ["Origin", "X-Forwarded-For", "Content-Type", "Upgrade"])
+def test_headers_of_any_bytes(port: int, name: str) -> None:
+    """A header whose bytes are no text is nobody's defect: the request is answered, in JSON."""
+    head = b"POST /server/jsonrpc HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n"
+    answer = raw(port, head + name.encode() + b": http://a\xff\xfe\r\n\r\n{}")
+    assert answer.split(b" ", 2)[1] in (b"200", b"401", b"403")
+    json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+def test_absolute_target(port: int) -> None:
+    """A request target with scheme and host means the same as without."""
+    answer = raw(port, b"GET http://printer/server/info?x=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 OK")
 
 
 def test_jsonrpc_over_http(port: int) -> None:

@@ -203,3 +203,19 @@ def test_daemon_has_a_pid_file(tmp_path: Path) -> None:
     while pid_file.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not pid_file.exists()
+
+
+def test_disabled_printer_does_not_answer(tmp_path: Path) -> None:
+    """A printer that failed to start after it had its port has given it back; the other one says why."""
+    ports = free_port(), free_port()
+    folders = tmp_path / "one", tmp_path / ("long" * 30)
+    for folder, port in zip(folders, ports, strict=True):
+        configure(folder, trusting(port))
+    with twistd(tmp_path, "-d", str(folders[0]), "-d", str(folders[1]), "--simulate") as process:
+        warnings = process.wait_for(ports[0], "ready")["warnings"]
+        assert any("Disabled" in warning for warning in warnings)
+        with pytest.raises(ConnectionRefusedError):
+            ask(ports[1], "/server/info")
+        ask(ports[0], "/server/restart", "POST")
+        time.sleep(0.5)
+        assert ask(ports[0], "/server/info").json["result"]["warnings"] == warnings

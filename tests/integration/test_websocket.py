@@ -175,6 +175,28 @@ def test_own_pages_may_connect(port: int, connect: Connect) -> None:
     assert "result" in connect(port, Origin=f"http://127.0.0.1:{port}").call("server.info")
 
 
+def test_the_dead_do_nothing(port: int, connect: Connect) -> None:
+    """What a batch asked for after its client has gone is not done."""
+    ghost = connect(port)
+    calls = [
+        ("printer.gcode.script", {"script": "G4 P700"}),
+        ("server.connection.identify", identity("ghost", "agent")),
+    ]
+    ghost.send(
+        json.dumps(
+            [
+                {"jsonrpc": "2.0", "method": method, "params": params, "id": number}
+                for number, (method, params) in enumerate(calls)
+            ]
+        )
+    )
+    ghost.call("server.websocket.id")
+    ghost.close()
+    client = connect(port)
+    client.call("printer.gcode.script", script="G4 P1")
+    assert "result" in client.call("server.connection.identify", **identity("ghost", "agent"))
+
+
 def test_limit_of_connections(port: int, connect: Connect) -> None:
     """One websocket too many is 503, and there is room again when one has gone."""
     clients = [connect(port) for _ in range(6)]
@@ -206,6 +228,21 @@ def test_restart_takes_the_new_configuration(tmp_path: Path, connect: Connect) -
         configure(data, trusting(other))
         assert ask(port, "/server/restart", "POST").json == {"result": "ok"}
         assert process.wait_for(other, "ready")["warnings"] == []
+
+
+def test_restart_may_change_the_host_alone(tmp_path: Path) -> None:
+    """Another host on the same port is listened on after a restart; one that can't be is refused."""
+    port = free_port()
+    data = tmp_path / "data"
+    configure(data, trusting(port))
+    with twistd(tmp_path, "-d", str(data)) as process:
+        process.wait_for(port)
+        configure(data, trusting(port).replace("host: 127.0.0.1", "host: 192.0.2.1"))
+        assert ask(port, "/server/restart", "POST").status == 400
+        configure(data, trusting(port).replace("host: 127.0.0.1", "host: 0.0.0.0"))
+        assert ask(port, "/server/restart", "POST").json == {"result": "ok"}
+        assert process.wait_for(port)["warnings"] == []
+        assert "Listening on 0.0.0.0" in process.log.read_text()
 
 
 def test_restart_refuses_a_broken_configuration(tmp_path: Path, connect: Connect) -> None:

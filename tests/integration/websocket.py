@@ -51,7 +51,9 @@ class WebSocket:
         while b"\r\n\r\n" not in opened._buffer:
             opened._read()
         head, _, opened._buffer = opened._buffer.partition(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 101 "), head + b"\n" + opened._buffer
+        if not head.startswith(b"HTTP/1.1 101 "):
+            connection.close()
+            raise AssertionError(head + b"\n" + opened._buffer)
         return opened
 
     def send_frame(self, opcode: int, payload: bytes, *, final: bool = True) -> None:

@@ -13,10 +13,11 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.tools import Faults, Outcome, start
-from txraker.errors import KlippyDisconnected, KlippyError, KlippyNotConnected
+from txraker.errors import InternalError, KlippyDisconnected, KlippyError, KlippyNotConnected
 from txraker.events import StatusUpdate
 from txraker.interfaces import IStatusFeed, IStatusSubscriber
-from txraker.klippy.status import NARROW_AFTER, STATUS_METHOD, StatusFeed
+from txraker.klippy.freshness import Freshness
+from txraker.klippy.status import NARROW_AFTER, REPEATED_WITHIN, STATUS_METHOD, StatusFeed
 from txraker.klippy.subscriptions import Delivery, Status, Wish
 
 Objects = dict[str, list[str] | None]
@@ -49,22 +50,42 @@ class Bench:
     faults: Faults = field(factory=Faults)
     requests: list[Objects] = field(factory=list)
     answers: list[Deferred[dict[str, Any]]] = field(factory=list)
+    queries: list[Objects] = field(factory=list)
+    query_answers: list[Deferred[dict[str, Any]]] = field(factory=list)
     connected: bool = True
+    freshness: Freshness = field(factory=Freshness)
     feed: StatusFeed = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.feed = StatusFeed(self.clock, self.ask, self.faults)
+        self.feed = StatusFeed(self.clock, self.ask, self.freshness, self.faults)
 
     def ask(self, method: str, params: Mapping[str, Any]) -> Awaitable[dict[str, Any]]:
         """Be Klippy, asked."""
         if not self.connected:
             raise KlippyNotConnected
+        answer: Deferred[dict[str, Any]] = Deferred()
+        if method == "objects/query":
+            self.queries.append(params["objects"])
+            self.query_answers.append(answer)
+            return answer
         assert method == "objects/subscribe"
         assert params["response_template"] == {"method": STATUS_METHOD}
         self.requests.append(params["objects"])
-        answer: Deferred[dict[str, Any]] = Deferred()
         self.answers.append(answer)
         return answer
+
+    def tick(self, **changed: dict[str, Any]) -> None:
+        """Be Klippy, reporting at a tick."""
+        self.freshness.ticked(self.clock.seconds())
+        self.feed.changed({"status": changed, "eventtime": self.clock.seconds()})
+
+    def query(self, objects: Mapping[str, list[str] | None]) -> Outcome[StatusUpdate]:
+        """Begin a query."""
+        return start(self.feed.query(objects))
+
+    def answer_query(self, status: Status, eventtime: float = 1.0) -> None:
+        """Be Klippy, answering the oldest query."""
+        self.query_answers.pop(0).callback({"status": status, "eventtime": eventtime})
 
     def turn(self) -> None:
         """Let one turn of the reactor pass."""
@@ -453,3 +474,286 @@ def test_broken_subscriber(bench: Bench) -> None:
     bench.feed.changed({"status": {"a": {"x": 2}}, "eventtime": 2.0})
     assert good.heard == [{"a": {"x": 2}}]
     assert [where for where, _ in bench.faults.seen] == ["status_changed"]
+
+
+def test_query_from_state(bench: Bench) -> None:
+    """A query of what is covered and fresh is answered at once, without Klippy."""
+    bench.subscribed({"a": None, "b": ["x"]}, {"a": {"x": 1, "y": 2}, "b": {"x": 3}})
+    bench.clock.advance(0.5)
+    bench.tick(a={"x": 5})
+    answer = bench.query({"a": ["x", "nosuch"], "b": ["x"]}).result()
+    assert answer == StatusUpdate({"a": {"x": 5, "nosuch": None}, "b": {"x": 3}}, 0.5)
+    assert bench.query({"a": None}).result().status == {"a": {"x": 5, "y": 2}}
+    assert bench.query({}).result().status == {}
+    assert bench.queries == []
+
+
+@pytest.mark.parametrize("objects", [{"b": None}, {"b": ["x", "y"]}, {"c": None}, {"a": None, "c": ["x"]}])
+def test_query_of_more_than_is_known(bench: Bench, objects: Objects) -> None:
+    """A query of anything that isn't covered is Klippy's to answer."""
+    bench.subscribed({"a": None, "b": ["x"]}, {"a": {"x": 1}, "b": {"x": 3}})
+    bench.tick()
+    outcome = bench.query(objects)
+    assert bench.queries == [objects]
+    assert not outcome.done
+    bench.answer_query({"b": {"x": 4}}, 7.0)
+    assert outcome.result() == StatusUpdate({"b": {"x": 4}}, 7.0)
+
+
+def test_query_after_a_command(bench: Bench) -> None:
+    """A query after a command is Klippy's to answer until a tick has shown what the command did."""
+    bench.subscribed({"a": None}, {"a": {"x": 1}})
+    bench.tick()
+    bench.freshness.command_sent()
+    mark = bench.freshness.mark
+    outcome = bench.query({"a": ["x"]})
+    assert bench.queries == [{"a": ["x"]}]
+    bench.freshness.answered(mark, is_command=True)
+    bench.answer_query({"a": {"x": 2}})
+    assert outcome.result().status == {"a": {"x": 2}}
+    bench.query({"a": ["x"]})
+    assert len(bench.queries) == 2
+    bench.tick(a={"x": 2})
+    assert bench.query({"a": ["x"]}).result().status == {"a": {"x": 2}}
+    assert len(bench.queries) == 2
+
+
+def test_query_when_ticks_have_stopped(bench: Bench) -> None:
+    """Klippy is asked when its ticks don't flow."""
+    bench.subscribed({"a": None}, {"a": {"x": 1}})
+    bench.tick()
+    bench.clock.advance(2.0)
+    assert not bench.query({"a": None}).done
+    assert bench.queries == [{"a": None}]
+
+
+def test_answers_are_nobody_elses(bench: Bench) -> None:
+    """Who changes the answer to a query changes nothing for others."""
+    bench.subscribed({"a": None}, {"a": {"x": 1}})
+    bench.tick()
+    bench.query({"a": None}).result().status["a"]["x"] = "spoiled"
+    assert bench.query({"a": None}).result().status == {"a": {"x": 1}}
+
+
+def test_equal_queries_share_a_request(bench: Bench) -> None:
+    """Queries of the same that are under way at the same time are one request, however they are spelled."""
+    outcomes = [bench.query(objects) for objects in ({"a": ["x", "y"]}, {"a": ["y", "x"]}, {"a": ["x"]})]
+    assert bench.queries == [{"a": ["x", "y"]}, {"a": ["x"]}]
+    bench.answer_query({"a": {"x": 1, "y": 2}}, 3.0)
+    assert [outcome.done for outcome in outcomes] == [True, True, False]
+    assert outcomes[0].result() == outcomes[1].result() == StatusUpdate({"a": {"x": 1, "y": 2}}, 3.0)
+    bench.answer_query({"a": {"x": 1}})
+    assert outcomes[2].done
+    bench.query({"a": ["x"]})
+    assert len(bench.queries) == 3
+
+
+def test_no_sharing_across_a_command(bench: Bench) -> None:
+    """Who asks after a command is not served with what was asked before it."""
+    before = bench.query({"a": None})
+    bench.freshness.command_sent()
+    after = bench.query({"a": None})
+    assert len(bench.queries) == 2
+    bench.answer_query({"a": {"x": "old"}})
+    assert (before.done, after.done) == (True, False)
+    bench.answer_query({"a": {"x": "new"}})
+    assert after.result().status == {"a": {"x": "new"}}
+
+
+def test_cancelled_query(bench: Bench) -> None:
+    """Who gives a query up leaves the others that share it alone."""
+    first, second, third = (bench.query({"a": None}) for _ in range(3))
+    first.deferred.cancel()
+    assert isinstance(first.error, CancelledError)
+    bench.answer_query({"a": {"x": 1}})
+    assert second.result().status == third.result().status == {"a": {"x": 1}}
+    assert bench.faults.seen == []
+
+
+def test_query_that_all_gave_up(bench: Bench) -> None:
+    """An answer for which nobody waits any more is no defect."""
+    outcome = bench.query({"a": None})
+    outcome.deferred.cancel()
+    bench.answer_query({"a": {"x": 1}})
+    assert bench.faults.seen == []
+
+
+def test_refused_query(bench: Bench) -> None:
+    """Klippy's refusal is told to all who asked the same."""
+    outcomes = [bench.query({"a": None}) for _ in range(2)]
+    bench.query_answers.pop(0).errback(KlippyError("Invalid argument"))
+    for outcome in outcomes:
+        with pytest.raises(KlippyError, match="Invalid argument"):
+            outcome.result()
+    assert bench.faults.seen == []
+
+
+def test_strange_answer_to_a_query(bench: Bench) -> None:
+    """An answer to a query that makes no sense is an error, and no defect."""
+    outcome = bench.query({"a": None})
+    bench.query_answers.pop(0).callback({"status": 5})
+    with pytest.raises(KlippyError, match="can't be understood"):
+        outcome.result()
+    assert bench.faults.seen == []
+
+
+def test_defect_during_a_query(bench: Bench) -> None:
+    """A defect while Klippy is asked is reported, and all who asked are told."""
+    outcomes = [bench.query({"a": None}) for _ in range(2)]
+    bench.query_answers.pop(0).errback(TypeError("a defect"))
+    assert all(isinstance(outcome.error, InternalError) for outcome in outcomes)
+    assert [where for where, _ in bench.faults.seen] == ["objects/query"]
+
+
+def test_query_without_klippy(bench: Bench) -> None:
+    """Without Klippy a query fails with the reason, and so does one that comes again."""
+    bench.connected = False
+    for _ in range(3):
+        with pytest.raises(KlippyNotConnected):
+            bench.query({"a": None}).result()
+    bench.turn()
+    assert bench.faults.seen == []
+
+
+def test_loss_during_queries(bench: Bench) -> None:
+    """When Klippy goes, all who wait for its answer are told."""
+    outcomes = [bench.query(objects) for objects in ({"a": None}, {"a": None}, {"b": None})]
+    for answer in bench.query_answers:
+        answer.errback(KlippyDisconnected())
+    bench.feed.reset()
+    for outcome in outcomes:
+        with pytest.raises(KlippyDisconnected):
+            outcome.result()
+    assert bench.clock.getDelayedCalls() == []
+
+
+def poll(bench: Bench, objects: Objects, status: Status) -> None:
+    """Ask a thing twice, with Klippy's answers, so that it is followed from then on."""
+    for _ in range(2):
+        bench.query(objects)
+        bench.answer_query(status)
+    bench.turn()
+    bench.answer(status)
+
+
+def test_polling_becomes_a_subscription(bench: Bench) -> None:
+    """What is asked again within half a minute is subscribed to, and costs Klippy nothing from then on."""
+    bench.query({"a": ["x"]})
+    bench.answer_query({"a": {"x": 1}})
+    bench.clock.advance(REPEATED_WITHIN - 1)
+    assert bench.requests == []
+    bench.query({"a": ["x"]})
+    bench.turn()
+    assert bench.requests == [{"a": ["x"]}]
+    bench.answer({"a": {"x": 1}})
+    bench.tick(a={"x": 2})
+    for number in range(50):
+        assert bench.query({"a": ["x"]}).result().status == {"a": {"x": number + 2}}
+        bench.clock.advance(1.0)
+        bench.tick(a={"x": number + 3})
+    assert (len(bench.queries), len(bench.requests)) == (2, 1)
+    assert bench.faults.seen == []
+
+
+def test_two_who_poll(bench: Bench) -> None:
+    """What several poll is united in one subscription."""
+    poll(bench, {"a": ["x"]}, {"a": {"x": 1}})
+    poll(bench, {"a": ["y"], "b": None}, {"a": {"x": 1, "y": 1}, "b": {"z": 1}})
+    assert bench.requests == [{"a": ["x"]}, {"a": ["x", "y"], "b": None}]
+    bench.tick()
+    assert bench.query({"a": ["x"]}).done
+    assert bench.query({"a": ["y"], "b": None}).done
+
+
+def test_seldom_asked(bench: Bench) -> None:
+    """What is asked less often than every half minute is not subscribed to."""
+    for _ in range(4):
+        bench.query({"a": None})
+        bench.answer_query({"a": {}})
+        bench.clock.advance(REPEATED_WITHIN + 1)
+    assert bench.requests == []
+
+
+def test_polling_ends(bench: Bench) -> None:
+    """What nobody has asked for a while is given up at Klippy, too."""
+    poll(bench, {"a": None}, {"a": {"x": 1}})
+    bench.tick()
+    for _ in range(40):
+        bench.clock.advance(1.0)
+        bench.tick()
+        assert bench.query({"a": None}).done
+    assert len(bench.requests) == 1
+    for _ in range(round(2 * REPEATED_WITHIN + NARROW_AFTER) + 1):
+        bench.clock.advance(1.0)
+    assert bench.requests[1:] == [{}]
+    bench.answer({})
+    bench.clock.advance(100)
+    assert bench.clock.getDelayedCalls() == []
+    assert bench.faults.seen == []
+
+
+def test_one_of_two_ends_polling(bench: Bench) -> None:
+    """When one of two who poll stops, just what it wanted is given up."""
+    poll(bench, {"a": None}, {"a": {"x": 1}})
+    poll(bench, {"b": None}, {"a": {"x": 1}, "b": {"x": 1}})
+    for _ in range(round(2 * REPEATED_WITHIN + NARROW_AFTER) + 1):
+        bench.clock.advance(1.0)
+        bench.tick()
+        bench.query({"b": None})
+    assert bench.requests[2:] == [{"b": None}]
+
+
+def test_polling_is_no_subscriber(bench: Bench) -> None:
+    """A client that subscribed stays so when those who poll the same stop."""
+    subscriber = bench.subscribed({"a": None}, {"a": {"x": 1}})
+    for _ in range(2):
+        bench.query({"a": None})
+        bench.answer_query({"a": {"x": 1}})
+    bench.clock.advance(100)
+    bench.tick(a={"x": 2})
+    assert subscriber.heard == [{"a": {"x": 2}}]
+    assert len(bench.requests) == 1
+
+
+def test_following_that_klippy_refuses(bench: Bench) -> None:
+    """When Klippy refuses to be subscribed to what is polled, it is asked each time, which is no defect."""
+    for _ in range(2):
+        bench.query({"a": None})
+        bench.answer_query({"a": {"x": 1}})
+    bench.turn()
+    bench.answers.pop(0).errback(KlippyError("Invalid argument"))
+    bench.tick()
+    outcome = bench.query({"a": None})
+    bench.answer_query({"a": {"x": 3}})
+    assert outcome.result().status == {"a": {"x": 3}}
+    assert bench.faults.seen == []
+
+
+def test_reset_forgets_polling(bench: Bench) -> None:
+    """After Klippy was gone nothing is polled, nothing is fresh, and nothing is left over."""
+    poll(bench, {"a": None}, {"a": {"x": 1}})
+    bench.tick()
+    bench.feed.reset()
+    assert bench.clock.getDelayedCalls() == []
+    bench.query({"a": None})
+    assert len(bench.queries) == 3
+    bench.answer_query({"a": {"x": 9}})
+    bench.turn()
+    assert len(bench.requests) == 1
+
+
+def test_many_different_queries(bench: Bench) -> None:
+    """Queries that are all different are no growing work: what is remembered of them is bounded."""
+    bench.connected = False
+    for number in range(3000):
+        assert bench.query({f"object {number}": None}).done
+    assert len(bench.feed._asked) <= 1000
+
+
+def test_many_different_pollers(bench: Bench) -> None:
+    """Who polls very many things makes Klippy's subscription no wider than is reasonable."""
+    for number in range(2 * 1500):
+        bench.query({f"object {number // 2}": None})
+        bench.answer_query({})
+    bench.turn()
+    assert len(bench.requests[-1]) <= 1000

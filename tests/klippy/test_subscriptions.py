@@ -234,8 +234,8 @@ def test_equal_wishes_share_a_delivery() -> None:
     active(subscriptions, {"a": {"x": 1, "y": 1}}, {"a": ["x", "y"]}, {"a": ["y", "x"]}, {"a": ["x"]})
     deliveries = subscriptions.changed({"a": {"x": 2}}, 2.0)
     assert [delivery.subscribers for delivery in deliveries] == [("s0", "s1"), ("s2",)]
-    assert deliveries[0].text is deliveries[0].text
-    assert msgspec.json.decode(deliveries[0].text) == {
+    assert deliveries[0].outgoing is deliveries[0].outgoing
+    assert msgspec.json.decode(deliveries[0].outgoing.text) == {
         "jsonrpc": "2.0",
         "method": "notify_status_update",
         "params": [{"a": {"x": 2}}, 2.0],

@@ -18,10 +18,16 @@ from txraker.system.logfile import LogFile, RolloverFailed
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[LogFile]:
+def told() -> list[str]:
+    """What the log has told of itself."""
+    return []
+
+
+@pytest.fixture
+def log(tmp_path: Path, told: list[str]) -> Iterator[LogFile]:
     """Make an open log whose header counts how often it was written."""
     numbers = count(1)
-    log = LogFile(tmp_path / "moonraker.log", lambda: f"header {next(numbers)}\n")
+    log = LogFile(tmp_path / "moonraker.log", lambda: f"header {next(numbers)}\n", told.append)
     log.open()
     yield log
     log.close()
@@ -43,7 +49,7 @@ def test_provides(log: LogFile) -> None:
     assert verifyObject(ILogObserver, log)
 
 
-def test_writes(log: LogFile) -> None:
+def test_writes(log: LogFile, told: list[str]) -> None:
     """The header comes first, then each event on a line of its own, at once."""
     say(log, "hello")
     say(log, "wörld 🐻")
@@ -51,7 +57,7 @@ def test_writes(log: LogFile) -> None:
     assert header == "header 1"
     assert hello.endswith("hello")
     assert world.endswith("wörld 🐻")
-    assert log.problem == ""
+    assert told == []
 
 
 def test_goes_on_at_the_end(log: LogFile) -> None:
@@ -111,51 +117,70 @@ def test_rollover_never_overwrites(log: LogFile, tmp_path: Path) -> None:
 def test_not_open(tmp_path: Path) -> None:
     """A log that is not written can't be rolled over, for the documented reason."""
     with pytest.raises(RolloverFailed, match="File Logging Disabled"):
-        LogFile(tmp_path / "x.log", str).rollover()
+        LogFile(tmp_path / "x.log", str, print).rollover()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_directory_that_is_not_there(tmp_path: Path) -> None:
+def test_directory_that_is_not_there(tmp_path: Path, told: list[str]) -> None:
     """A file that can't be created disables logging, which is said and no reason to fail."""
-    log = LogFile(tmp_path / "nowhere" / "x.log", str)
+    log = LogFile(tmp_path / "nowhere" / "x.log", str, told.append)
     log.open()
-    assert "nowhere/x.log: No such file or directory" in log.problem
+    assert told[0].endswith("nowhere/x.log: No such file or directory")
     say(log, "nobody hears")
     with pytest.raises(RolloverFailed, match="File Logging Disabled"):
         log.rollover()
 
 
-def test_directory_that_is_not_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_directory_that_is_not_writable(
+    tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A folder that may not be written disables logging, too; a superuser is told so here by hand."""
 
     def refuse(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "open", refuse)
-    log = LogFile(tmp_path / "x.log", str)
+    log = LogFile(tmp_path / "x.log", str, told.append)
     log.open()
-    assert log.problem.endswith("x.log: Permission denied")
+    assert told[0].endswith("x.log: Permission denied")
 
 
-def test_file_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_of_somebody_else(tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that we may write and not change the mode of is written."""
 
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "fchmod", refuse)
-    log = LogFile(tmp_path / "x.log", lambda: "header\n")
+    log = LogFile(tmp_path / "x.log", lambda: "header\n", told.append)
     log.open()
     say(log, "hello")
     log.close()
     assert "hello" in log.path.read_text()
 
 
-def test_modes(tmp_path: Path) -> None:
+def test_disk_that_is_full_for_a_while(
+    log: LogFile, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What can't be written is told once, and that it is over, too; the log goes on."""
+    real = Path("/dev/full").open("w")  # noqa: SIM115  # the log closes it
+    whole = log._file
+    log._file = real
+    say(log, "lost")
+    say(log, "lost, too")
+    log._file = whole
+    say(log, "kept")
+    with pytest.raises(OSError, match="No space left"):
+        real.close()
+    assert ["No space left" in text for text in told] == [True, False]
+    assert "kept" in log.path.read_text()
+
+
+def test_modes(tmp_path: Path, told: list[str]) -> None:
     """Whatever the umask, everybody may read the log, before and after a rollover."""
     before = os.umask(0o077)
     try:
-        log = LogFile(tmp_path / "x.log", str)
+        log = LogFile(tmp_path / "x.log", str, told.append)
         log.open()
         aside = log.rollover()
         log.close()

@@ -58,7 +58,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_upload_size: Annotated[int, msgspec.Meta(ge=1, le=1024 * 1024), Option(unsupported_yet=True)] = 1024
     max_websocket_connections: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 50
     enable_debug_logging: bool = False
-    client_queue_size: Annotated[int, msgspec.Meta(ge=64, le=65536)] = 2048
+    client_queue_size: Annotated[int, msgspec.Meta(ge=64, le=65536)] = 1024
     client_queue_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 30.0
     unix_socket_mode: Annotated[str, Option(clean=_mode)] = "0660"
 

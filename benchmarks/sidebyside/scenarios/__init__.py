@@ -15,11 +15,11 @@ def scenarios(*, quick: bool) -> list[Scenario]:
     """Return every scenario, at full size or in a size for a quick look."""
     if quick:
         return [
-            FanOut(seconds=4.0),
-            SubscribeStorm(clients=20),
-            QueryLatency(seconds=4.0),
-            Pollers(seconds=2.0),
-            Overload(seconds=4.0),
-            SlowClient(before=4.0, seconds=8.0),
+            FanOut(seconds=3.0),
+            SubscribeStorm(clients=10),
+            QueryLatency(seconds=3.0),
+            Pollers(seconds=1.5),
+            Overload(seconds=3.0),
+            SlowClient(before=3.0, seconds=9.0),
         ]
     return [FanOut(), SubscribeStorm(), QueryLatency(), Pollers(), Overload(), SlowClient()]

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from attrs import asdict, define
 
-from sidebyside.follower import Follower
+from sidebyside.follower import Follower, subscribe_all
 from sidebyside.printer import LOAD_OBJECTS
+from sidebyside.rig import FAST_TICK
 from sidebyside.scenario import Bar, Metric, Numbers, StartRig
 
 
@@ -29,7 +30,9 @@ class FanOut:
             "µs",
             bar=Bar(
                 "≤ 20 µs or ratio ≤ 0.25",
-                lambda medians: medians.txraker <= 20 or (medians.ratio is not None and medians.ratio <= 0.25),
+                lambda medians: (
+                    medians.txraker <= 20 or (medians.ratio is not None and medians.ratio <= 0.25)
+                ),
             ),
         ),
         Metric("delivered", "updates delivered", "%", bar=None),
@@ -43,11 +46,9 @@ class FanOut:
 
     def measure(self, start: StartRig) -> Numbers:
         """Count deliveries and CPU once everything flows."""
-        with start(rate=self.rate) as rig:
+        with start(tick_seconds=FAST_TICK, rate=self.rate) as rig:
             followers = [Follower(client) for client in rig.connect(self.clients)]
-            for follower in followers:
-                follower.subscribe(LOAD_OBJECTS)
-            rig.loop.run_until(lambda: all(follower.initial for follower in followers), 60)
+            subscribe_all(rig.loop, followers, LOAD_OBJECTS)
             rig.loop.run(self.warm_up)
             for follower in followers:
                 follower.forget_counts()

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 from attrs import asdict, define
 
-from sidebyside.follower import Follower, Messages, State, merged
+from sidebyside.follower import Follower, Messages, State, merged, subscribe_all
 from sidebyside.numbers import percentile
 from sidebyside.printer import LOAD_OBJECTS
+from sidebyside.rig import FAST_TICK
 from sidebyside.scenario import Metric, Numbers, StartRig, at_least, at_most
 
 GRACE = 1.0
@@ -44,13 +45,9 @@ class Overload:
 
     def measure(self, start: StartRig) -> Numbers:
         """Subscribe in peace, then let go."""
-        with start(rate=0) as rig:
+        with start(tick_seconds=FAST_TICK, rate=0) as rig:
             followers = [Follower(client) for client in rig.connect(self.clients)]
-            for follower in followers:
-                follower.subscribe(LOAD_OBJECTS)
-                rig.loop.run(0.0)
-            if not rig.loop.run_until(lambda: all(each.initial for each in followers), 150):
-                raise RuntimeError("not everybody could subscribe")
+            subscribe_all(rig.loop, followers, LOAD_OBJECTS)
             rig.loop.run(1.0)
             messages = Messages()
             pss = [rig.pss()]

@@ -1,4 +1,4 @@
-"""Pollers: clients that query once a second instead of subscribing. How much does Klippy have to hear of it?"""
+"""Pollers: clients that query once a second instead of subscribing. How much of it does Klippy hear?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COUNTS = (1, 10, 50)
 class Pollers:
     """1, 10 and 50 pollers at 1 Hz beside one front-end that subscribed, for ``seconds`` each."""
 
-    seconds: float = 6.0
+    seconds: float = 4.0
 
     name = "pollers"
     title = "Requests that Klippy gets while clients poll objects at 1 Hz, beside one that subscribed"
@@ -59,7 +59,8 @@ class Pollers:
         until = time.monotonic() + self.seconds
         for number, poller in enumerate(pollers):
             rig.loop.call_at(
-                time.monotonic() + number / len(pollers), lambda poller=poller: poll(poller)  # type: ignore[misc]
+                time.monotonic() + number / len(pollers),
+                lambda poller=poller: poll(poller),  # type: ignore[misc]
             )
 
         def poll(poller: Client) -> None:

@@ -1,4 +1,4 @@
-"""Subscribe storm: many clients subscribe at the same moment, as after a restart of the server or of Klippy."""
+"""Subscribe storm: many clients subscribe at the same moment, as after a restart of server or Klippy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONGEST = 90.0
 
 @define
 class SubscribeStorm:
-    """``clients`` clients, each with a subscription that no other has, on a Klippy that answers on its ticks."""
+    """``clients`` clients, each with a subscription of its own, on a Klippy that answers on its ticks."""
 
     clients: int = 100
 
