@@ -145,6 +145,9 @@ def test_seed_example(tmp_path: Path) -> None:
         "max_upload_size": 210,
         "max_websocket_connections": 50,
         "enable_debug_logging": True,
+        "client_queue_size": 1024,
+        "client_queue_seconds": 30.0,
+        "unix_socket_mode": "0660",
     }
     assert report["config"]["authorization"]["trusted_clients"] == ["192.168.1.0/24"]
     [warning] = config.warnings()

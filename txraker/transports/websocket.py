@@ -38,7 +38,7 @@ FRAGMENT_COST = 0.25
 
 PING_INTERVAL = 10.0
 PONG_WITHIN = 20.0
-CLOSE_WITHIN = 1.0
+CLOSE_WITHIN = 2.0
 """Seconds a client has to answer a close frame before the connection is cut."""
 
 GOING_AWAY = 1001
