@@ -47,8 +47,9 @@ def pure_modules() -> Iterator[str]:
             name = str(path.relative_to(ROOT))
             if name not in SHELLS and path.name != "component.py":
                 yield name
-    yield from ("txraker/access.py", "txraker/errors.py", "txraker/events.py", "txraker/clients.py")
-    yield from (f"txraker/klippy/{name}.py" for name in ("framing", "session", "subscriptions"))
+    yield from (f"txraker/{name}.py" for name in ("access", "errors", "events", "clients", "outgoing"))
+    yield from (f"txraker/klippy/{name}.py" for name in ("framing", "freshness", "session", "subscriptions"))
+    yield "txraker/transports/outbox.py"
 
 
 def imports(path: Path, package: str) -> set[str]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.tools import json_values
 from txraker.api import jsonrpc
-from txraker.api.jsonrpc import Batch, Malformed, Request, parse
+from txraker.api.jsonrpc import LONGEST_BATCH, Batch, Malformed, Request, Response, parse
 from txraker.errors import (
     ApiError,
     BadRequest,
@@ -24,7 +24,7 @@ from txraker.errors import (
 )
 
 
-def parsed(message: object) -> Request | Malformed | Batch:
+def parsed(message: object) -> Request | Response | Malformed | Batch:
     """Parse a message that is JSON."""
     return parse(msgspec.json.encode(message))
 
@@ -39,7 +39,7 @@ def test_never_raises(text: bytes | str) -> None:
     """Any text is a call, a batch of them, or something that is answered by an error."""
     message = parse(text)
     for entry in message.entries if isinstance(message, Batch) else [message]:
-        assert isinstance(entry, Request | Malformed)
+        assert isinstance(entry, Request | Response | Malformed)
         assert entry.id is None or isinstance(entry.id, int | float | str)
         assert jsonrpc.encode_result(entry.id, None)
     assert parse(text) == message or not isinstance(message, Request)
@@ -120,6 +120,46 @@ def test_batch() -> None:
     message = parsed([call(), 5, call(id=None), [call()]])
     assert isinstance(message, Batch)
     assert [type(entry) for entry in message.entries] == [Request, Malformed, Request, Malformed]
+
+
+def test_long_batch() -> None:
+    """A batch has a bound, and one over it is refused as a whole."""
+    longest = parsed([call()] * LONGEST_BATCH)
+    assert isinstance(longest, Batch)
+    assert len(longest.entries) == LONGEST_BATCH
+    longer = parsed([call()] * (LONGEST_BATCH + 1))
+    assert isinstance(longer, Malformed)
+    assert (longer.error.jsonrpc_code, longer.id) == (-32600, None)
+
+
+@pytest.mark.parametrize(
+    ("members", "response"),
+    [
+        ({"id": 5, "result": {"a": 1}}, Response(5, {"a": 1})),
+        ({"id": 5, "result": None}, Response(5, None)),
+        ({"id": "x", "error": {"code": 1}}, Response("x", None, {"code": 1})),
+        ({"error": "why"}, Response(None, None, "why")),
+    ],
+)
+def test_responses(members: dict[str, object], response: Response) -> None:
+    """What has a result or an error and no method is an answer to a request of ours."""
+    assert parsed({"jsonrpc": "2.0", **members}) == response
+    batch = parsed([{"jsonrpc": "2.0", **members}])
+    assert isinstance(batch, Batch)
+    assert batch.entries == (response,)
+
+
+def test_a_call_with_a_result() -> None:
+    """What has a method is a call, whatever else it has."""
+    assert isinstance(parsed(call(result=1, error=2)), Request)
+
+
+def test_encode_request() -> None:
+    """A request of ours has the members of the standard; params of None are left out."""
+    plain = {"jsonrpc": "2.0", "method": "x", "id": 1}
+    assert decoded(jsonrpc.encode_request(1, "x", None)) == plain
+    assert decoded(jsonrpc.encode_request(1, "x", {})) == {**plain, "params": {}}
+    assert decoded(jsonrpc.encode_request(1, "x", [1])) == {**plain, "params": [1]}
 
 
 def test_unknown_members_are_ignored() -> None:

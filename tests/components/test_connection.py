@@ -22,10 +22,11 @@ TYPES = ("web", "mobile", "desktop", "display", "bot", "agent", "other")
 class ConnectionBench(ComponentBench):
     """The endpoints on their bench."""
 
-    clients: Clients = field(factory=lambda: Clients(10))
+    clients: Clients = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
+        self.clients = Clients(10, self.events)
         self.serve(ConnectionEndpoints(self.clients))
 
     def join(self) -> MemoryConnection:

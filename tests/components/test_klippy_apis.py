@@ -57,6 +57,7 @@ class ApiBench(ComponentBench):
         super().__attrs_post_init__()
         for method in KLIPPYS:
             self.klippy.answers.setdefault(method, lambda _: {})
+        self.klippy.answers["objects/query"] = self.subscribed
         self.apis = KlippyApis(self.klippy, self.klippy.status, self.events, self.dispatcher)
         self.apis.start()
         self.serve(self.apis)
@@ -215,7 +216,7 @@ def test_query_over_http(bench: ApiBench) -> None:
         **{"toolhead": "position,homed_axes", "gcode_macro X": "", "token": "t", "connection_id": "5"},
         access_token="a",
     )
-    wanted = {"toolhead": ["position", "homed_axes"], "gcode_macro X": None}
+    wanted = {"gcode_macro X": None, "toolhead": ["homed_axes", "position"]}
     assert bench.asked() == ("objects/query", {"objects": wanted})
 
 

@@ -40,7 +40,7 @@ class ServerBench(ComponentBench):
     """The server's endpoints on their bench."""
 
     data: Path = Path()
-    clients: Clients = field(factory=lambda: Clients(10))
+    clients: Clients = field(init=False)
     warnings: ServerWarnings = field(factory=lambda: ServerWarnings(Logged().logger()))
     restarts: list[Deferred[None]] = field(factory=list)
     components: list[str] = field(factory=lambda: ["klippy_apis", "data_store"])
@@ -48,6 +48,7 @@ class ServerBench(ComponentBench):
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
+        self.clients = Clients(10, self.events)
         configuration = load(self.data, None)
         self.serve(
             ServerEndpoints(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import struct
 from collections.abc import Callable
 from io import BytesIO
@@ -13,20 +14,27 @@ import pytest
 from attrs import define, field
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IPullProducer
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from tests.tools import Faults
+from tests.tools import Faults, Logged, start
+from txraker.api import jsonrpc
+from txraker.api.caller import Transport
 from txraker.api.dispatch import Dispatcher
 from txraker.clients import ClientIdentity, Clients
+from txraker.errors import ClientError, Unavailable
 from txraker.events import Events, GcodeResponse, StatusUpdate
 from txraker.interfaces import IConnection, IStatusSubscriber
 from txraker.klippy.subscriptions import Delivery
+from txraker.outgoing import Outgoing
 from txraker.testing.connection import MemoryConnection
 from txraker.testing.klippy import MemoryKlippy
-from txraker.transports.websocket import ApiWebSocket, ApiWebSocketFactory
+from txraker.transports.link import Link, LinkService
+from txraker.transports.unix import UnixClient
+from txraker.transports.websocket import ApiWebSocket, WebSocketFactory
 
 TEXT, CLOSE = 1, 8
 
@@ -35,6 +43,9 @@ class Setting(Protocol):
     """A connection, and the client's view of it."""
 
     connection: Any
+
+    def say(self, text: bytes) -> None:
+        """Let the client say something."""
 
     def received(self) -> list[Any]:
         """Return the messages that the client has got."""
@@ -48,6 +59,11 @@ class InMemory:
     """The fake."""
 
     connection: MemoryConnection = field(factory=MemoryConnection)
+
+    def say(self, text: bytes) -> None:
+        message = jsonrpc.parse(text)
+        assert isinstance(message, jsonrpc.Response)
+        self.connection.answered(message)
 
     def received(self) -> list[Any]:
         return list(self.connection.messages)
@@ -73,8 +89,37 @@ def server_frames(text: bytes) -> list[tuple[int, bytes]]:
     return frames
 
 
+class PeerOfTest:
+    """A unix socket whose other end is process 77 of user 1000."""
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        """Return the credentials of the other end."""
+        assert (level, option, size) == (socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        return struct.pack("3i", 77, 1000, 1000)
+
+
 class Wire(StringTransport):
     """A transport that knows what Autobahn wants of one, typed."""
+
+    producer: IPullProducer | None = None
+    takes: bool = True
+    """Whether the client takes what it is sent."""
+
+    def registerProducer(self, producer: IPullProducer, streaming: bool) -> None:
+        """Note who wants to write, and let it, as real transports do."""
+        assert not streaming
+        super().registerProducer(producer, streaming)  # type: ignore[no-untyped-call]  # Twisted's
+        self.taken()
+
+    def write(self, data: bytes) -> None:
+        """Send, and say so when all is sent."""
+        super().write(data)  # type: ignore[no-untyped-call]  # Twisted's
+        self.taken()
+
+    def taken(self) -> None:
+        """Say that all is sent, if the client takes it."""
+        if self.takes and self.producer is not None:
+            self.producer.resumeProducing()
 
     def clear(self) -> None:
         """Forget what was written."""
@@ -85,12 +130,16 @@ class Wire(StringTransport):
         text: bytes = self.io.getvalue()
         return text
 
-    def setTcpNoDelay(self, enabled: bool) -> None:  # noqa: N802  # Twisted's name
+    def setTcpNoDelay(self, enabled: bool) -> None:  # noqa: N802
         """Do nothing."""
 
-    def unregisterProducer(self) -> None:  # noqa: N802  # Twisted's name
+    def unregisterProducer(self) -> None:
         """Forget the producer, if there is one, as real transports do."""
         self.producer = None
+
+    def getHandle(self) -> PeerOfTest:
+        """Return what a socket's options are asked of."""
+        return PeerOfTest()
 
 
 @define(eq=False)
@@ -98,25 +147,32 @@ class Websocket:
     """A websocket after its handshake, on a transport in memory."""
 
     clock: Clock = field(factory=Clock)
-    clients: Clients = field(factory=lambda: Clients(10))
     transport: Wire = field(factory=Wire)
-    connection: ApiWebSocket = field(init=False)
+    clients: Clients = field(init=False)
+    protocol: ApiWebSocket = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        faults = Faults()
-        klippy = MemoryKlippy(self.clock, Events(faults), faults)
-        dispatcher = Dispatcher(faults, lambda _: None, CancelledError)
-        factory = ApiWebSocketFactory(self.clock, dispatcher, self.clients, klippy.status, faults)
-        self.connection = factory.connect("192.0.2.1")
-        self.connection.makeConnection(self.transport)  # type: ignore[no-untyped-call]  # Autobahn's
+        service = link_service(self.clock)
+        self.clients = service.clients
+        self.protocol = ApiWebSocket(service, "192.0.2.1")
+        self.protocol.factory = WebSocketFactory(self.clock)
+        self.protocol.makeConnection(self.transport)  # type: ignore[no-untyped-call]  # Twisted's
         key = base64.b64encode(b"0123456789abcdef").decode()
         request = (
             "GET /websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
-        self.connection.dataReceived(request.encode())
+        self.protocol.dataReceived(request.encode())
         assert self.transport.text().startswith(b"HTTP/1.1 101 ")
         self.transport.clear()
+
+    @property
+    def connection(self) -> Link:
+        return self.protocol.link
+
+    def say(self, text: bytes) -> None:
+        assert len(text) < 126
+        self.protocol.dataReceived(bytes([0x81, 0x80 | len(text)]) + bytes(4) + text)
 
     def received(self) -> list[Any]:
         return [
@@ -132,7 +188,49 @@ class Websocket:
         return None
 
 
-@pytest.fixture(params=[InMemory, Websocket])
+@define(eq=False)
+class UnixSocket:
+    """A program on the unix socket, on a transport in memory."""
+
+    clock: Clock = field(factory=Clock)
+    transport: Wire = field(factory=Wire)
+    clients: Clients = field(init=False)
+    protocol: UnixClient = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        service = link_service(self.clock)
+        self.clients = service.clients
+        self.protocol = UnixClient(service)
+        self.protocol.makeConnection(self.transport)  # type: ignore[no-untyped-call]  # Twisted's
+
+    @property
+    def connection(self) -> Any:
+        (connection,) = self.clients
+        return connection
+
+    def say(self, text: bytes) -> None:
+        self.protocol.dataReceived(text + b"\x03")
+
+    def received(self) -> list[Any]:
+        return [msgspec.json.decode(text) for text in self.transport.text().split(b"\x03")[:-1]]
+
+    def closed(self) -> tuple[int, str] | None:
+        return (1000, "") if self.transport.disconnecting else None
+
+
+def link_service(clock: Clock) -> LinkService:
+    """Make what connections of one server share."""
+    faults = Faults()
+    events = Events(faults)
+    klippy = MemoryKlippy(clock, events, faults)
+    dispatcher = Dispatcher(faults, lambda _: None, CancelledError)
+    clients = Clients(10, events)
+    return LinkService(
+        clock, dispatcher, clients, klippy.status, faults, Logged().logger(), 1024 * 1024, 30.0
+    )
+
+
+@pytest.fixture(params=[InMemory, Websocket, UnixSocket])
 def making(request: pytest.FixtureRequest) -> Callable[[], Setting]:
     """Say how to make each kind of connection."""
     making: Callable[[], Setting] = request.param
@@ -165,8 +263,20 @@ def test_identity(setting: Setting) -> None:
     """A connection has no identity until it has told one."""
     assert setting.connection.identity is None
     identity = ClientIdentity("mainsail", "2", "web", "")
-    Clients(1).identify(setting.connection, identity)
+    Clients(1, Events(Faults())).identify(setting.connection, identity)
     assert setting.connection.identity == identity
+
+
+def test_whence(setting: Setting) -> None:
+    """A connection knows how and from where it came."""
+    assert setting.connection.transport in (Transport.WEBSOCKET, Transport.UNIX)
+    assert isinstance(setting.connection.address, str)
+
+
+def test_credentials() -> None:
+    """A program on the unix socket is known by its process and user."""
+    connection = UnixSocket().connection
+    assert (connection.transport, connection.address) == (Transport.UNIX, "process 77 of user 1000")
 
 
 def test_hashed_by_identity(making: Callable[[], Setting]) -> None:
@@ -193,12 +303,27 @@ def test_status(setting: Setting) -> None:
     assert "id" not in message
 
 
+def test_tell(setting: Setting) -> None:
+    """What is told to many arrives as what is sent to one."""
+    setting.connection.tell(Outgoing(GcodeResponse("// hä").encode()))
+    assert setting.received() == [MESSAGE]
+
+
 @pytest.mark.parametrize(("code", "reason"), [(1001, ""), (1013, "try again"), (1009, "too large")])
 def test_close(setting: Setting, code: int, reason: str) -> None:
-    """A connection is closed with a code and a reason."""
+    """A connection is closed, with a code and a reason where it has words for them."""
     assert setting.closed() is None
     setting.connection.close(code, reason)
-    assert setting.closed() == (code, reason)
+    assert setting.closed() == ((1000, "") if isinstance(setting, UnixSocket) else (code, reason))
+
+
+def test_cut(making: Callable[[], Setting]) -> None:
+    """A connection can be cut, too."""
+    setting = making()
+    setting.connection.cut()
+    if not isinstance(setting, InMemory):
+        transport: Wire = setting.transport  # type: ignore[attr-defined]  # both others have it
+        assert transport.disconnected or transport.disconnecting
 
 
 def test_after_close(setting: Setting) -> None:
@@ -206,19 +331,86 @@ def test_after_close(setting: Setting) -> None:
     setting.connection.send(msgspec.json.encode(1))
     setting.connection.close(1001, "bye")
     setting.connection.send(msgspec.json.encode(2))
+    setting.connection.tell(Outgoing(b"2"))
     setting.connection.close(1000, "again")
     setting.connection.send(msgspec.json.encode(3))
     assert setting.received() == [1]
-    assert setting.closed() == (1001, "bye")
+    assert setting.closed() == ((1000, "") if isinstance(setting, UnixSocket) else (1001, "bye"))
 
 
-def test_a_client_that_left() -> None:
-    """To a client that has left nothing can be said, and it is counted no more."""
-    setting = Websocket()
-    assert list(setting.clients) == [setting.connection]
-    setting.connection.connectionLost(Failure(ConnectionDone()))
+def asked(setting: Setting) -> int:
+    """Return the id of the one request that the client has got."""
+    (message,) = setting.received()
+    number: int = message["id"]
+    return number
+
+
+@pytest.mark.parametrize(
+    ("params", "members"), [(None, {}), ([1, "a"], {"params": [1, "a"]}), ({}, {"params": {}})]
+)
+def test_request(setting: Setting, params: object, members: dict[str, object]) -> None:
+    """A client that is asked gets a request, and its result is the answer."""
+    outcome = start(setting.connection.request("moontest.hi", params))
+    number = asked(setting)
+    assert setting.received() == [{"jsonrpc": "2.0", "method": "moontest.hi", "id": number, **members}]
+    assert not outcome.done
+    setting.say(msgspec.json.encode({"jsonrpc": "2.0", "id": number, "result": {"a": [1]}}))
+    assert outcome.result() == {"a": [1]}
+
+
+def test_refused_request(setting: Setting) -> None:
+    """The error of a client that is asked is passed on with its code and words."""
+    outcome = start(setting.connection.request("moontest.hi", None))
+    error = {"code": -32601, "message": "Method not found"}
+    setting.say(msgspec.json.encode({"jsonrpc": "2.0", "id": asked(setting), "error": error}))
+    with pytest.raises(ClientError, match="Method not found") as caught:
+        outcome.result()
+    assert caught.value.jsonrpc_code == -32601
+
+
+@pytest.mark.parametrize("number", [None, "1", 1.0, -1, 10**12])
+def test_answers_to_nothing(setting: Setting, number: object) -> None:
+    """An answer to no request of ours is ignored."""
+    outcome = start(setting.connection.request("moontest.hi", None))
+    setting.say(msgspec.json.encode({"jsonrpc": "2.0", "id": number, "result": 1}))
+    assert not outcome.done
+    text = msgspec.json.encode({"jsonrpc": "2.0", "id": asked(setting), "result": 2})
+    setting.say(text)
+    setting.say(text)
+    assert outcome.result() == 2
+
+
+def test_open(setting: Setting) -> None:
+    """A connection is open until it has been closed."""
+    assert setting.connection.is_open is True
+    setting.connection.close(1001, "bye")
+    assert setting.connection.is_open is False
+
+
+def test_request_of_one_who_left(setting: Setting) -> None:
+    """Who asks a connection that is cut is told at once."""
+    connection = setting.connection
+    waiting = start(connection.request("x", None))
+    connection.cut()
+    if not isinstance(setting, InMemory):
+        setting.protocol.connectionLost(Failure(ConnectionDone()))  # type: ignore[attr-defined]  # so has it
+    for outcome in (waiting, start(connection.request("y", None))):
+        assert isinstance(outcome.error, Unavailable)
+
+
+@pytest.mark.parametrize("kind", [Websocket, UnixSocket])
+def test_a_client_that_left(kind: Callable[[], Websocket | UnixSocket]) -> None:
+    """To a client that has left nothing can be said, it is counted no more, and who asked it is told."""
+    setting = kind()
+    connection = setting.connection
+    assert list(setting.clients) == [connection]
+    waiting = start(connection.request("x", None))
+    setting.protocol.connectionLost(Failure(ConnectionDone()))
     assert list(setting.clients) == []
+    for outcome in (waiting, start(connection.request("y", None))):
+        with pytest.raises(Unavailable):
+            outcome.result()
     setting.transport.clear()
-    setting.connection.send(msgspec.json.encode(1))
-    setting.connection.close(1001, "")
+    connection.send(msgspec.json.encode(1))
+    connection.close(1001, "")
     assert setting.received() == []

@@ -73,7 +73,7 @@ def test_subscription(server: Server, connect: Connect) -> None:
     params = {"objects": {"toolhead": ["estimated_print_time"]}, "response_template": template}
     answer = klippys(client, {"id": 1, "method": "objects/subscribe", "params": params})
     assert set(answer["result"]["status"]) == {"toolhead"}
-    times = []
+    times: list[float] = []
     while len(times) < 3:
         message = client.receive()
         assert set(message) == {"my_method", "params"}

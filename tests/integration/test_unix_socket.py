@@ -140,7 +140,7 @@ def test_configured_mode_and_a_left_over_socket(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("other", ["program", "file"])
 def test_nothing_is_stolen(tmp_path: Path, other: str) -> None:
-    """What another program listens on, or a file of that name, is left alone, warned about and survives us."""
+    """What another program listens on, or a file of that name, is left alone and warned about."""
     port, data = free_port(), tmp_path / "data"
     configure(data, trusting(port))
     path = data / "comms" / "moonraker.sock"

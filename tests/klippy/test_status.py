@@ -133,6 +133,15 @@ def test_one_turn_one_request(bench: Bench) -> None:
     assert two.result() == StatusUpdate({"a": {"y": 2}, "b": {"z": 3}}, 7.5)
 
 
+def test_hundreds_with_one_wish(bench: Bench) -> None:
+    """Any number of subscribers who wait for the same answer get it."""
+    waiting = [bench.subscribe(Subscriber(), {"a": ["x"]}) for _ in range(500)]
+    bench.turn()
+    bench.answer({"a": {"x": 1}}, 7.5)
+    assert [outcome.result() for outcome in waiting] == [StatusUpdate({"a": {"x": 1}}, 7.5)] * 500
+    assert len(bench.requests) == 1
+
+
 def test_wishes_during_a_request(bench: Bench) -> None:
     """Wishes that come up while a request is under way wait for exactly one further request."""
     bench.subscribe(Subscriber(), {"a": None})

@@ -264,8 +264,8 @@ class KlippyClient:
         method, params = message.get("method"), message.get("params")
         try:
             if method == STATUS_METHOD:
-                self.freshness.ticked(self._clock.seconds())
                 self.status.changed(params)
+                self.freshness.ticked(self._clock.seconds())
             elif method == CONSOLE_METHOD:
                 self._console(msgspec.convert(params, _ConsoleOutput).response)
             elif isinstance(method, str) and method in self._remote_methods:

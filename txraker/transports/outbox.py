@@ -75,7 +75,7 @@ class Outbox:
     _entries: deque[_Frame | _WaitingStatus] = field(factory=deque, init=False)
     _mergeable: _WaitingStatus | None = field(default=None, init=False)
     size: int = field(default=0, init=False)
-    """Bytes that wait; merged updates count as their first."""
+    """Bytes that wait, about: merged updates count as the largest of them."""
 
     def __bool__(self) -> bool:
         return bool(self._entries)
@@ -92,7 +92,10 @@ class Outbox:
     def put_status(self, delivery: Delivery, now: float) -> None:
         """Add a status update, or merge it into one that waits."""
         if self._mergeable is not None:
+            grown = max(0, len(delivery.outgoing.text) - self._mergeable.size)
             self._mergeable.merge(delivery.update)
+            self._mergeable.size += grown
+            self.size += grown
             return
         self._mergeable = _WaitingStatus.of(delivery, now)
         self._add(self._mergeable)

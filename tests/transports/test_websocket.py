@@ -1,0 +1,114 @@
+"""The websocket's frames, and what clients may do with theirs."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from autobahn.websocket.protocol import WebSocketProtocol
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.contracts.test_connection_contract import Websocket, server_frames
+from txraker.transports.link import ABORT_AFTER, BURST, REQUESTS_A_SECOND
+from txraker.transports.websocket import FRAGMENT_COST, text_frame
+
+CLOSE, PING = 8, 9
+
+
+@pytest.mark.parametrize(
+    ("length", "head"),
+    [
+        (0, b"\x81\x00"),
+        (1, b"\x81\x01"),
+        (125, b"\x81\x7d"),
+        (126, b"\x81\x7e\x00\x7e"),
+        (65535, b"\x81\x7e\xff\xff"),
+        (65536, b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00"),
+    ],
+)
+def test_head(length: int, head: bytes) -> None:
+    """The head of a frame is as RFC 6455 has it, at both sides of each of its bounds."""
+    assert text_frame(b"x" * length) == head + b"x" * length
+
+
+@given(st.lists(st.binary(max_size=300), max_size=5), st.sampled_from([0, 65530]))
+def test_frames_can_be_read(texts: list[bytes], more: int) -> None:
+    """Frames one after the other are read as the texts they were made of."""
+    texts = [text + b" " * more for text in texts]
+    assert server_frames(b"".join(text_frame(text) for text in texts)) == [(1, text) for text in texts]
+
+
+def client_frame(opcode: int, payload: bytes = b"", *, final: bool = True) -> bytes:
+    """Frame something as clients do."""
+    assert len(payload) < 126
+    return bytes([(0x80 if final else 0) | opcode, 0x80 | len(payload)]) + bytes(4) + payload
+
+
+def test_states() -> None:
+    """What a websocket asks of Autobahn's is there."""
+    assert WebSocketProtocol.STATE_OPEN
+    assert Websocket().protocol.state == WebSocketProtocol.STATE_OPEN
+
+
+def test_too_many_fragments() -> None:
+    """A message in too many fragments ends the connection with 1008."""
+    setting = Websocket()
+    setting.protocol.dataReceived(client_frame(1, b"x", final=False))
+    for _ in range(1500):
+        setting.protocol.dataReceived(client_frame(0, b"x", final=False))
+    assert setting.closed() == (1008, "Too many fragments")
+
+
+def test_pings_cost() -> None:
+    """Who sends pings all the time is read from at a bounded rate."""
+    setting = Websocket()
+    sent = 0
+    for _ in range(500):
+        setting.clock.advance(0.01)
+        for _ in range(3):
+            if setting.transport.producerState == "producing":
+                setting.protocol.dataReceived(client_frame(PING, b"x") * 20)
+                sent += 20
+    assert sent <= (BURST + 5 * REQUESTS_A_SECOND) / FRAGMENT_COST + 1000
+
+
+def test_pongs_to_who_does_not_read() -> None:
+    """Who sends pings and doesn't read makes nothing pile up for long."""
+    setting = Websocket()
+    setting.transport.takes = False
+    for _ in range(50):
+        setting.clock.advance(0.1)
+        for _ in range(20):
+            if setting.transport.producerState == "producing":
+                setting.protocol.dataReceived(client_frame(PING, b"x" * 120) * 10)
+    assert len(setting.transport.text()) < 512 * 1024
+
+
+def test_time_to_take_leave() -> None:
+    """A client over its bound gets a close frame, and two seconds to read up to it before it is cut."""
+    setting = Websocket()
+    setting.transport.takes = False
+    for _ in range(4):
+        setting.connection.send(b" " * (512 * 1024))
+    assert setting.closed() == (1013, "Too slow: try again later")
+    setting.clock.advance(ABORT_AFTER - 0.1)
+    assert not setting.transport.disconnecting
+    setting.clock.advance(0.2)
+    assert setting.transport.disconnecting
+
+
+def test_ping() -> None:
+    """A ping gets its pong."""
+    setting = Websocket()
+    setting.protocol.dataReceived(client_frame(PING, b"hi"))
+    assert server_frames(setting.transport.text()) == [(10, b"hi")]
+
+
+def test_after_the_close_frame() -> None:
+    """After a close frame nothing is sent."""
+    setting = Websocket()
+    setting.protocol.dataReceived(client_frame(CLOSE, struct.pack("!H", 1000)))
+    setting.transport.clear()
+    setting.connection.send(b"1")
+    assert setting.received() == []
