@@ -21,7 +21,7 @@ from twisted.logger import Logger
 
 from txraker.access import configured_access
 from txraker.api.dispatch import Dispatcher
-from txraker.api.endpoint import endpoints_of
+from txraker.api.endpoint import Endpoint, endpoints_of
 from txraker.clients import Clients
 from txraker.components.connection import ConnectionEndpoints
 from txraker.components.data_store.component import DataStore
@@ -76,6 +76,7 @@ class Assembly:
     warnings: ServerWarnings
     _log: Logger
     _report_fault: FaultReport
+    _dispatcher: Dispatcher
     _port: IListeningPort | None = field(default=None, init=False)
     _local_port: IListeningPort | None = field(default=None, init=False)
 
@@ -89,11 +90,20 @@ class Assembly:
         """Whether its configuration asks for more detail in the log."""
         return self._options.enable_debug_logging
 
+    def endpoints(self) -> list[Endpoint]:
+        """Return what it answers, apart from what Klippy adds."""
+        return self._dispatcher.endpoints()
+
     def listen(self) -> None:
         """Answer from now on. Raises CannotListenError."""
         if self._port is None:
             self._port = listen(self._reactor, *self.address, self._site)
-            self._log.info("Listening on {host}, port {port}", host=self.address[0], port=self.address[1])
+            self._log.info(
+                "Listening on {host}, port {port}, with {count} endpoints",
+                host=self.address[0],
+                port=self.address[1],
+                count=len(self.endpoints()),
+            )
 
     def take_over(self, predecessor: Assembly) -> None:
         """Answer from now on where another server did, without a moment in which nobody does."""
@@ -263,7 +273,9 @@ def assemble(
         int(options.unix_socket_mode, 8),
         UnixClients(links),
     )
-    return Assembly(reactor, options, klippy, clients, loader.loaded, web, local, warnings, log, report_fault)
+    return Assembly(
+        reactor, options, klippy, clients, loader.loaded, web, local, warnings, log, report_fault, dispatcher
+    )
 
 
 def _path(address: str | None) -> Path | None:
