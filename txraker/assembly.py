@@ -44,7 +44,7 @@ from txraker.system.klipper_log import KlipperLog
 from txraker.transports.bridge import BridgeUpgrade
 from txraker.transports.link import LinkService
 from txraker.transports.listen import listen
-from txraker.transports.unix import UnixClients, listen_unix
+from txraker.transports.unix import LocalPort, UnixClients
 from txraker.transports.web.request import LimitedSite
 from txraker.transports.web.resources import Door
 from txraker.transports.web.tree import site
@@ -78,7 +78,7 @@ class Assembly:
     _report_fault: FaultReport
     _dispatcher: Dispatcher
     _port: IListeningPort | None = field(default=None, init=False)
-    _local_port: IListeningPort | None = field(default=None, init=False)
+    _local_port: LocalPort | None = field(default=None, init=False)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -106,17 +106,31 @@ class Assembly:
             )
 
     def take_over(self, predecessor: Assembly) -> None:
-        """Answer from now on where another server did, without a moment in which nobody does."""
-        port, predecessor._port = predecessor._port, None
-        if port is not None:
-            cast("Port", port).factory = self._site  # type: ignore[assignment]  # a site is a factory
-            self._port = port
+        """Answer from now on where another server did, without a moment in which nobody does.
+
+        The cache answers no queries until the predecessor, whose commands aren't known here, has stopped.
+        """
+        self._klippy.freshness.hold()
+        if self.address == predecessor.address:
+            port, predecessor._port = predecessor._port, None
+            if port is not None:
+                cast("Port", port).factory = self._site  # type: ignore[assignment]  # a site is a factory
+                self._port = port
+        self._local_port, predecessor._local_port = predecessor._local_port, None
+        if self._local_port is not None:
+            self._local_port.hand_over(self._local.clients, self._local.mode)
+
+    def predecessor_has_stopped(self) -> None:
+        """Trust the cache again, from the next sign of Klippy's on."""
+        self._klippy.freshness.release()
 
     def start(self) -> None:
         """Connect to Klippy, now and whenever it is there, and let programs on this machine connect to us."""
         self._klippy.service.startService()
+        if self._local_port is not None:
+            return
         try:
-            self._local_port = listen_unix(self._reactor, *self._local)
+            self._local_port = LocalPort.open(self._reactor, *self._local)
         except CannotListenError as problem:
             text = f"Programs on this machine can't connect to {self._local.path}: {problem.socketError}"
             self.warnings.put("unix socket", text)
@@ -126,7 +140,7 @@ class Assembly:
         await self.stop_listening_tcp()
         port, self._local_port = self._local_port, None
         if port is not None:
-            await maybeDeferred(port.stopListening)
+            await port.close()
 
     async def stop_listening_tcp(self) -> None:
         """Take no new connections over TCP."""

@@ -148,13 +148,14 @@ class PrinterServer(Service):
         self._successor = self._replacing = None
         for key, text in self._lasting.items():
             successor.warnings.put(key, text)
-        if successor.address == predecessor.address:
-            successor.take_over(predecessor)
-        await predecessor.stop_listening()
+        successor.take_over(predecessor)
         if self.running:
             successor.listen()
             successor.start()
-        await predecessor.stop()
+        try:
+            await predecessor.stop()
+        finally:
+            successor.predecessor_has_stopped()
 
     async def _stop(self) -> None:
         if self._replacing is not None and self._replacing.active():

@@ -25,6 +25,9 @@ from txraker.events import EndpointsLearned, Events, GcodeCommand, StatusUpdate
 from txraker.interfaces import IComponent, IConnection, IKlippy, IStatusFeed, IStatusSubscriber
 from txraker.klippy.subscriptions import Wish
 
+MOST_NAMES = 1000
+"""Objects that may be asked for at once, and fields of one; printers have a few hundred objects."""
+
 _NEVER_ARGUMENTS = frozenset({"token", "connection_id", "access_token"})
 _OURS_ALONE = frozenset({"list_endpoints", "register_remote_method", "gcode/subscribe_output"})
 _LINE_ENDERS = frozenset({"Cc", "Zl", "Zp"})
@@ -65,6 +68,8 @@ class ObjectStatus(TypedDict):
 def _requested_objects(value: object) -> dict[str, list[str] | None]:
     if not isinstance(value, dict):
         raise Refused("an object of printer object names")
+    if len(value) > MOST_NAMES:
+        raise Refused(f"an object of at most {MOST_NAMES} names")
     return {str(name): _requested_fields(name, fields) for name, fields in value.items()}
 
 
@@ -72,10 +77,12 @@ def _requested_fields(name: str, fields: object) -> list[str] | None:
     if fields is None or fields == "":
         return None
     if isinstance(fields, str):
-        return [part.strip() for part in fields.split(",") if part.strip()]
-    if isinstance(fields, list) and all(isinstance(part, str) for part in fields):
-        return fields
-    raise Refused(f"an object in which '{name}' is null, a list of field names or one name")
+        fields = [part.strip() for part in fields.split(",") if part.strip()]
+    if not isinstance(fields, list) or not all(isinstance(part, str) for part in fields):
+        raise Refused(f"an object in which '{name}' is null, a list of field names or one name")
+    if len(fields) > MOST_NAMES:
+        raise Refused(f"an object in which '{name}' has at most {MOST_NAMES} field names")
+    return fields
 
 
 RequestedObjects = Annotated[

@@ -267,8 +267,10 @@ class KlippyClient:
                 self.status.changed(params)
                 self.freshness.ticked(self._clock.seconds())
             elif method == CONSOLE_METHOD:
+                self.freshness.happened()
                 self._console(msgspec.convert(params, _ConsoleOutput).response)
             elif isinstance(method, str) and method in self._remote_methods:
+                self.freshness.happened()
                 self._remote_methods[method](params if isinstance(params, dict) else {})
             else:
                 self.log.debug("Klippy called {method}, which nobody has registered", method=method)

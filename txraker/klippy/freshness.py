@@ -6,7 +6,8 @@ at ticks. So the cache is fresh when
 
 - Klippy has *begun* everything that could change something: it has answered a request that was sent after the
   newest command (the command's own answer is such an answer);
-- a status tick has come in *after* that answer, and after the answer of every command that has ended;
+- a status tick has come in *after* that answer, and after every sign that a command has got on: its answer,
+  a line on the console, a call of a remote method;
 - ticks are flowing: the newest is no older than ``MOST_SECONDS`` (something that always moves is subscribed,
   so that Klippy is never silent while it lives).
 
@@ -44,12 +45,14 @@ class Freshness:
     _commands: int = 0
     _begun: int = 0
     _shown: int = 0
+    _ended: int = 0
     _ended_since_tick: bool = False
+    _held: bool = False
     _newest_tick: float = float("-inf")
 
     def reset(self) -> None:
         """A new connection begins."""
-        self._commands = self._begun = self._shown = 0
+        self._commands = self._begun = self._shown = self._ended = 0
         self._ended_since_tick = False
         self._newest_tick = float("-inf")
 
@@ -57,15 +60,35 @@ class Freshness:
         """Something that may change printer objects is on its way to Klippy."""
         self._commands += 1
 
+    def hold(self) -> None:
+        """Trust nothing until release: commands that aren't known here may be under way."""
+        self._held = True
+
+    def release(self) -> None:
+        """Trust again what comes from now on."""
+        self._held = False
+        self.command_sent()
+
     @property
     def mark(self) -> int:
         """What to note of the moment in which a request is sent."""
         return self._commands
 
+    @property
+    def epoch(self) -> tuple[int, int]:
+        """What differs between two moments if anything may have changed between them."""
+        return (self._commands, self._ended)
+
     def answered(self, mark: int, *, is_command: bool) -> None:
         """Klippy answered a request that was sent at a mark; a command has ended with its answer."""
         self._begun = max(self._begun, mark)
-        self._ended_since_tick |= is_command
+        if is_command:
+            self.happened()
+
+    def happened(self) -> None:
+        """A command has got on: it has ended, written to the console, or called somebody."""
+        self._ended += 1
+        self._ended_since_tick = True
 
     def ticked(self, now: float) -> None:
         """A status update has come in."""
@@ -76,7 +99,8 @@ class Freshness:
     def is_fresh(self, now: float) -> bool:
         """Say whether the cache may answer."""
         return (
-            self._shown == self._commands
+            not self._held
+            and self._shown == self._commands
             and not self._ended_since_tick
             and now - self._newest_tick <= MOST_SECONDS
         )

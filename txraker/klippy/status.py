@@ -25,6 +25,9 @@ NARROW_AFTER = 5.0
 REPEATED_WITHIN = 30.0
 """Seconds within which those who poll ask the same again; after as long without them they are forgotten."""
 
+LARGEST_POLLED = 500
+"""Names in a query, of objects and of fields, beyond which it isn't followed."""
+
 MOST_ASKED = 256
 """Different queries that are remembered, to find those that come again."""
 
@@ -71,7 +74,7 @@ class StatusFeed:
     _report_fault: FaultReport
     _subscriptions: Subscriptions = Factory(Subscriptions)
     _waiting: dict[Pending, Deferred[None]] = Factory(dict)
-    _queries: dict[tuple[Wish, int], list[Deferred[StatusUpdate]]] = Factory(dict)
+    _queries: dict[tuple[Wish, tuple[int, int]], list[Deferred[StatusUpdate]]] = Factory(dict)
     _asked: dict[Wish, float] = Factory(dict)
     _polled: set[Wish] = Factory(set)
     _forgetting: IDelayedCall | None = field(default=None, init=False)
@@ -102,8 +105,8 @@ class StatusFeed:
         return await self._shared_query(wish)
 
     def _shared_query(self, wish: Wish) -> Deferred[StatusUpdate]:
-        """Ask Klippy, together with those who asked the same since the newest command."""
-        key = (wish, self._freshness.mark)
+        """Ask Klippy, together with those who asked the same since something may have changed."""
+        key = (wish, self._freshness.epoch)
         answered: Deferred[StatusUpdate] = Deferred()
         if key in self._queries:
             self._queries[key].append(answered)
@@ -112,7 +115,7 @@ class StatusFeed:
             run_aside(self._query_klippy(key), "objects/query", self._report_fault)
         return answered
 
-    async def _query_klippy(self, key: tuple[Wish, int]) -> None:
+    async def _query_klippy(self, key: tuple[Wish, tuple[int, int]]) -> None:
         outcome: StatusUpdate | ApiError
         try:
             answer = await self._ask_klippy("objects/query", {"objects": key[0].params()})
@@ -134,6 +137,8 @@ class StatusFeed:
 
     def _note_interest(self, wish: Wish) -> None:
         """Note a query; one that comes again is one of those that are polled."""
+        if wish.size > LARGEST_POLLED:
+            return
         now = self._clock.seconds()
         asked_before = self._asked.pop(wish, -math.inf)
         self._asked[wish] = now

@@ -49,6 +49,11 @@ class Wish:
         """Return the wish in the form of Klippy's ``objects`` parameter."""
         return {name: None if fields is None else list(fields) for name, fields in self.objects}
 
+    @property
+    def size(self) -> int:
+        """How many names it has, of objects and of fields."""
+        return len(self.objects) + sum(len(fields or ()) for _, fields in self.objects)
+
     def __bool__(self) -> bool:
         return bool(self.objects)
 

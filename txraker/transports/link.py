@@ -201,8 +201,9 @@ class Link:
 
     def request(self, method: str, params: object) -> Deferred[Any]:
         asked: Deferred[Any] = Deferred()
-        if not self._open:
-            asked.errback(Unavailable("The client has disconnected"))
+        if not self._open or len(self._asked) >= MOST_REQUESTS:
+            reason = "has too many requests to answer" if self._open else "has disconnected"
+            asked.errback(Unavailable(f"The client {reason}"))
             return asked
         request_id = next(self._ids)
         self._asked[request_id] = asked

@@ -8,10 +8,15 @@ from __future__ import annotations
 import socket
 import stat
 import struct
+from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
+from attrs import define
+from twisted.internet import unix
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IListeningPort, IReactorUNIX
+from twisted.internet.interfaces import IAddress, IReactorUNIX
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
@@ -114,17 +119,48 @@ class UnixClients(Factory):
         return UnixClient(self._service)
 
 
-def listen_unix(reactor: IReactorUNIX, path: Path, mode: int, clients: UnixClients) -> IListeningPort:
-    """Listen on a unix socket, replacing one that was left behind.
+@define(eq=False)
+class LocalPort:
+    """A unix socket that is listened on. Its file is removed with it only while it is still our file."""
 
-    Raises CannotListenError when somebody listens there, when something else has that name, or when there
-    can't be a socket.
-    """
-    try:
-        _remove_left_over(path)
-        return reactor.listenUNIX(str(path), clients, 50, mode)
-    except OSError as problem:
-        raise CannotListenError("unix socket", path, problem) from None
+    _port: unix.Port
+    _path: Path
+    _file: tuple[int, int]
+
+    @classmethod
+    def open(cls, reactor: IReactorUNIX, path: Path, mode: int, clients: UnixClients) -> LocalPort:
+        """Listen on a unix socket, replacing one that was left behind.
+
+        Raises CannotListenError when somebody listens there, when something else has that name, or when
+        there can't be a socket.
+        """
+        try:
+            _remove_left_over(path)
+            port = reactor.listenUNIX(str(path), clients, 50, mode)
+            return cls(cast("unix.Port", port), path, _identity_of(path))
+        except OSError as problem:
+            raise CannotListenError("unix socket", path, problem) from None
+
+    def hand_over(self, clients: UnixClients, mode: int) -> None:
+        """Let others have the connections to come."""
+        self._port.factory = clients
+        with suppress(OSError):
+            if _identity_of(self._path) == self._file:
+                self._path.chmod(mode)
+
+    async def close(self) -> None:
+        """Listen no more."""
+        with suppress(OSError):
+            if _identity_of(self._path) == self._file:
+                self._path.unlink()
+        # Twisted would remove whatever has that name now, and fail half-way when nothing has.
+        self._port._bindPath = b"\0"
+        await maybeDeferred(self._port.stopListening)
+
+
+def _identity_of(path: Path) -> tuple[int, int]:
+    status = path.lstat()
+    return (status.st_dev, status.st_ino)
 
 
 def _remove_left_over(path: Path) -> None:
