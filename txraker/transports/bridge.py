@@ -61,7 +61,7 @@ class BridgeWebSocket(ServerWebSocket):
 
 @implementer(IPushProducer)
 class KlippySide(Protocol):
-    """Klippy's side of a bridge. ``touched`` is called for every message, either way."""
+    """Klippy's side of a bridge. ``touched`` is called when a message may change what Klippy's state is."""
 
     transport: Stream  # type: ignore[assignment]  # connected as long as it is used
     client: BridgeWebSocket | None = None
@@ -87,13 +87,14 @@ class KlippySide(Protocol):
         self.transport.write(message + TERMINATOR)
 
     def dataReceived(self, data: bytes) -> None:
-        """Send the client Klippy's messages."""
-        self._touched()
+        """Send the client Klippy's messages; an answer among them may end a command."""
         try:
             frames = self._splitter.feed(data)
         except FrameTooLong:
             self.end()
             return
+        if any(b'"id"' in frame for frame in frames):
+            self._touched()
         if self.client is not None:
             for frame in frames:
                 self.client.write(self.client.framing(frame))
