@@ -116,9 +116,10 @@ class Assembly:
             if port is not None:
                 cast("Port", port).factory = self._site  # type: ignore[assignment]  # a site is a factory
                 self._port = port
-        self._local_port, predecessor._local_port = predecessor._local_port, None
-        if self._local_port is not None:
-            self._local_port.hand_over(self._local.clients, self._local.mode)
+        local_port = predecessor._local_port
+        if local_port is not None and local_port.is_reachable:
+            local_port.hand_over(self._local.clients, self._local.mode)
+            self._local_port, predecessor._local_port = local_port, None
 
     def predecessor_has_stopped(self) -> None:
         """Trust the cache again, from the next sign of Klippy's on."""

@@ -200,7 +200,7 @@ class UnixSocket:
     def __attrs_post_init__(self) -> None:
         service = link_service(self.clock)
         self.clients = service.clients
-        self.protocol = UnixClient(service)
+        self.protocol = UnixClient(service, set())
         self.protocol.makeConnection(self.transport)  # type: ignore[no-untyped-call]  # Twisted's
 
     @property

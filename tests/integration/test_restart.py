@@ -11,7 +11,7 @@ from tests.integration.process import ask, configure, free_port, post, trusting,
 
 
 def test_a_local_socket_that_is_gone(tmp_path: Path) -> None:
-    """A restart and an end work although somebody removed the unix socket's file, or put another there."""
+    """A restart brings back a unix socket that somebody removed; an end leaves somebody else's alone."""
     port = free_port()
     data = tmp_path / "data"
     configure(data, trusting(port))
@@ -22,6 +22,8 @@ def test_a_local_socket_that_is_gone(tmp_path: Path) -> None:
         assert ask(port, "/server/restart", "POST").json == {"result": "ok"}
         time.sleep(0.5)
         process.wait_for(port, "ready")
+        assert path.is_socket()
+        path.unlink()
         with socket.socket(socket.AF_UNIX) as stranger:
             stranger.bind(str(path))
             assert process.terminate() < 2

@@ -520,11 +520,26 @@ def test_query_after_a_command(bench: Bench) -> None:
     bench.freshness.answered(mark, is_command=True)
     bench.answer_query({"a": {"x": 2}})
     assert outcome.result().status == {"a": {"x": 2}}
-    bench.query({"a": ["x"]})
-    assert len(bench.queries) == 2
+    waiting = bench.query({"a": ["x"]})
+    assert not waiting.done
     bench.tick(a={"x": 2})
+    bench.feed.ticked()
+    assert waiting.result().status == {"a": {"x": 2}}
     assert bench.query({"a": ["x"]}).result().status == {"a": {"x": 2}}
-    assert len(bench.queries) == 2
+    assert len(bench.queries) == 1
+
+
+def test_query_that_waits_for_a_tick_in_vain(bench: Bench) -> None:
+    """A query that waited for a tick is Klippy's to answer when none comes in time."""
+    bench.subscribed({"a": None}, {"a": {"x": 1}})
+    bench.tick()
+    bench.freshness.happened()
+    waiting = bench.query({"a": ["x"]})
+    assert bench.queries == []
+    bench.clock.advance(1.1)
+    assert bench.queries == [{"a": ["x"]}]
+    bench.answer_query({"a": {"x": 2}})
+    assert waiting.result().status == {"a": {"x": 2}}
 
 
 def test_query_when_ticks_have_stopped(bench: Bench) -> None:

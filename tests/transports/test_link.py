@@ -50,6 +50,7 @@ class FakeWire:
     aborts: int = 0
     reading: bool = True
     is_idle: bool = True
+    progress: int = 0
 
     def write(self, data: bytes) -> None:
         """Note what is sent."""

@@ -21,6 +21,9 @@ from txraker.errors import BadRequest
 from txraker.events import AgentConnected, AgentDisconnected, AgentEvent, AgentEventBody, Events
 from txraker.interfaces import IComponent, IConnection, IKlippy
 
+MOST_METHODS = 100
+"""Remote methods that one agent may register."""
+
 _RESERVED = ("connected", "disconnected")
 
 
@@ -93,7 +96,9 @@ class ExtensionEndpoints:
         connection = self._clients.agent(agent)
         if connection is None:
             raise BadRequest(f"Agent '{agent}' is not connected")
-        return await connection.request(method, arguments)
+        answer = connection.request(method, arguments)
+        del arguments  # an agent may take its time, and they may be large
+        return await answer
 
     @endpoint("connection.send_event", reads_only=False)
     async def send_event(
@@ -119,6 +124,8 @@ class ExtensionEndpoints:
     ) -> str:
         """Let Klippy's macros call this agent. For agents only; it lasts until the agent disconnects."""
         agent, _ = _agent(caller, "register methods")
+        if len(self._methods.get(agent, ())) >= MOST_METHODS:
+            raise BadRequest(f"An agent may register {MOST_METHODS} methods")
 
         def call(params: dict[str, Any]) -> None:
             agent.send(encode_notification(method_name, params or None))

@@ -28,6 +28,9 @@ from txraker.klippy.subscriptions import Wish
 MOST_NAMES = 1000
 """Objects that may be asked for at once, and fields of one; printers have a few hundred objects."""
 
+LONGEST_NAME = 256
+"""Characters of the name of an object or of a field."""
+
 _NEVER_ARGUMENTS = frozenset({"token", "connection_id", "access_token"})
 _OURS_ALONE = frozenset({"list_endpoints", "register_remote_method", "gcode/subscribe_output"})
 _LINE_ENDERS = frozenset({"Cc", "Zl", "Zp"})
@@ -70,6 +73,8 @@ def _requested_objects(value: object) -> dict[str, list[str] | None]:
         raise Refused("an object of printer object names")
     if len(value) > MOST_NAMES:
         raise Refused(f"an object of at most {MOST_NAMES} names")
+    if any(len(name) > LONGEST_NAME for name in value):
+        raise Refused(f"an object whose names are at most {LONGEST_NAME} long")
     return {str(name): _requested_fields(name, fields) for name, fields in value.items()}
 
 
@@ -82,6 +87,8 @@ def _requested_fields(name: str, fields: object) -> list[str] | None:
         raise Refused(f"an object in which '{name}' is null, a list of field names or one name")
     if len(fields) > MOST_NAMES:
         raise Refused(f"an object in which '{name}' has at most {MOST_NAMES} field names")
+    if any(len(part) > LONGEST_NAME for part in fields):
+        raise Refused(f"an object in which the field names of '{name}' are at most {LONGEST_NAME} long")
     return fields
 
 

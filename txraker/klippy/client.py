@@ -16,14 +16,21 @@ import msgspec
 from attrs import define, field
 from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IPushProducer, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txraker import __version__
-from txraker.errors import ApiError, BadRequest, KlippyDisconnected, KlippyError, KlippyNotConnected
+from txraker.errors import (
+    ApiError,
+    BadRequest,
+    KlippyDisconnected,
+    KlippyError,
+    KlippyNotConnected,
+    Unavailable,
+)
 from txraker.events import (
     EndpointsLearned,
     Events,
@@ -43,6 +50,12 @@ RECONNECT_INTERVAL = 0.25
 
 STARTUP_POLL = 0.1
 """Seconds between two looks at Klippy's state while it starts."""
+
+MOST_PENDING = 2000
+"""Requests that Klippy may have to answer; further ones are refused, except for an emergency stop."""
+
+MOST_HELD_BACK = 4 * 1024 * 1024
+"""Bytes that may wait for a Klippy that doesn't read; more is refused, except for an emergency stop."""
 
 CONSOLE_METHOD = "process_gcode_response"
 _READY_LINE = "// Klipper state: Ready"
@@ -67,17 +80,24 @@ class _ConsoleOutput(msgspec.Struct):
     response: str
 
 
+@implementer(IPushProducer)
 class KlippyConnection(Protocol):
-    """One connection: frames in, frames out. What it means is the client's business."""
+    """One connection: frames in, frames out. What it means is the client's business.
+
+    Registered as its transport's producer it knows how much Klippy doesn't take: ``held_back`` (bytes).
+    """
 
     transport: Stream  # type: ignore[assignment]  # connected as long as it is used
 
     def __init__(self, client: KlippyClient) -> None:
         self._client = client
         self._splitter = FrameSplitter()
+        self._is_stalled = False
+        self.held_back = 0
 
     def connectionMade(self) -> None:
         """Tell the client."""
+        self.transport.registerProducer(self, True)
         self._client.connection_made(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -97,7 +117,22 @@ class KlippyConnection(Protocol):
 
     def send(self, message: Mapping[str, object]) -> None:
         """Send one message."""
-        self.transport.write(encode_frame(message))
+        frame = encode_frame(message)
+        self.transport.write(frame)
+        if self._is_stalled:
+            self.held_back += len(frame)
+
+    def pauseProducing(self) -> None:
+        """Klippy doesn't take what was written."""
+        self._is_stalled = True
+
+    def resumeProducing(self) -> None:
+        """Klippy has taken everything."""
+        self._is_stalled = False
+        self.held_back = 0
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
 
 
 class _Connections(Factory):
@@ -162,6 +197,9 @@ class KlippyClient:
         connection = self._connection
         if connection is None:
             raise KlippyNotConnected
+        is_stuck = len(self._pending) >= MOST_PENDING or connection.held_back > MOST_HELD_BACK
+        if is_stuck and method != "emergency_stop":
+            raise Unavailable("Klippy has more requests than it takes")
         is_command = method not in READING_METHODS
         if is_command:
             self.freshness.command_sent()
@@ -181,7 +219,7 @@ class KlippyClient:
         self.freshness.command_sent()
 
     def register_remote_method(self, name: str, called: RemoteMethod) -> None:
-        if name in self._remote_methods:
+        if name in (*self._remote_methods, STATUS_METHOD, CONSOLE_METHOD):
             raise BadRequest(f"Remote method ({name}) already registered")
         self._remote_methods[name] = called
         if self.state in ("ready", "shutdown"):
@@ -217,6 +255,7 @@ class KlippyClient:
         self._connection = None
         self.endpoints = None
         self.objects = ()
+        self.freshness.reset()
         if self._watch is not None:
             self._watch.cancel()
         pending, self._pending = self._pending, {}
@@ -266,6 +305,7 @@ class KlippyClient:
             if method == STATUS_METHOD:
                 self.status.changed(params)
                 self.freshness.ticked(self._clock.seconds())
+                self.status.ticked()
             elif method == CONSOLE_METHOD:
                 self.freshness.happened()
                 self._console(msgspec.convert(params, _ConsoleOutput).response)

@@ -11,6 +11,8 @@ at ticks. So the cache is fresh when
 - ticks are flowing: the newest is no older than ``MOST_SECONDS`` (something that always moves is subscribed,
   so that Klippy is never silent while it lives).
 
+When just the tick is missing a query waits for it: Klippy's own answer would come no earlier.
+
 While a long command runs the cache becomes fresh again at the first tick after such an answer, and the tick
 values that follow are as good as Klippy's own answer would be.
 """
@@ -95,6 +97,15 @@ class Freshness:
         self._shown = self._begun
         self._ended_since_tick = False
         self._newest_tick = now
+
+    def awaits_tick(self, now: float) -> bool:
+        """Say whether the cache is not fresh, and will be with the next tick, which is about to come."""
+        return (
+            not self._held
+            and self._begun == self._commands
+            and now - self._newest_tick <= MOST_SECONDS
+            and not self.is_fresh(now)
+        )
 
     def is_fresh(self, now: float) -> bool:
         """Say whether the cache may answer."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 from attrs import Factory, define, field
 from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
@@ -16,7 +18,7 @@ from txraker.errors import ApiError, InternalError, KlippyDisconnected, KlippyEr
 from txraker.events import StatusUpdate
 from txraker.faults import FaultReport, run_aside
 from txraker.interfaces import IStatusFeed, IStatusSubscriber
-from txraker.klippy.freshness import Freshness
+from txraker.klippy.freshness import MOST_SECONDS, Freshness
 from txraker.klippy.subscriptions import Delivery, Pending, Subscriptions, Wish, united
 
 NARROW_AFTER = 5.0
@@ -25,8 +27,8 @@ NARROW_AFTER = 5.0
 REPEATED_WITHIN = 30.0
 """Seconds within which those who poll ask the same again; after as long without them they are forgotten."""
 
-LARGEST_POLLED = 500
-"""Names in a query, of objects and of fields, beyond which it isn't followed."""
+LARGEST_POLLED = 16 * 1024
+"""Characters of all names in the queries that are followed; what goes beyond that isn't."""
 
 MOST_ASKED = 256
 """Different queries that are remembered, to find those that come again."""
@@ -75,6 +77,7 @@ class StatusFeed:
     _subscriptions: Subscriptions = Factory(Subscriptions)
     _waiting: dict[Pending, Deferred[None]] = Factory(dict)
     _queries: dict[tuple[Wish, tuple[int, int]], list[Deferred[StatusUpdate]]] = Factory(dict)
+    _awaiting_tick: list[Deferred[None]] = Factory(list)
     _asked: dict[Wish, float] = Factory(dict)
     _polled: set[Wish] = Factory(set)
     _forgetting: IDelayedCall | None = field(default=None, init=False)
@@ -100,9 +103,26 @@ class StatusFeed:
     async def query(self, objects: Mapping[str, list[str] | None]) -> StatusUpdate:
         wish = Wish.of(objects)
         self._note_interest(wish)
-        if self._subscriptions.covers(wish) and self._freshness.is_fresh(self._clock.seconds()):
-            return StatusUpdate(self._subscriptions.view(wish), self._subscriptions.eventtime)
+        if self._subscriptions.covers(wish):
+            if self._freshness.awaits_tick(self._clock.seconds()):
+                await self._next_tick()
+            if self._subscriptions.covers(wish) and self._freshness.is_fresh(self._clock.seconds()):
+                return StatusUpdate(self._subscriptions.view(wish), self._subscriptions.eventtime)
         return await self._shared_query(wish)
+
+    async def _next_tick(self) -> None:
+        """Wait for the tick at which Klippy would answer, too; not for longer than it may take."""
+        ticked: Deferred[None] = Deferred()
+        self._awaiting_tick.append(ticked)
+        with suppress(DeferredTimeout):
+            await ticked.addTimeout(MOST_SECONDS, self._clock)
+
+    def ticked(self) -> None:
+        """Go on with queries that waited for a tick: it has come in, and the freshness knows of it."""
+        awaiting, self._awaiting_tick = self._awaiting_tick, []
+        for waiting in awaiting:
+            if not waiting.called:
+                waiting.callback(None)
 
     def _shared_query(self, wish: Wish) -> Deferred[StatusUpdate]:
         """Ask Klippy, together with those who asked the same since something may have changed."""
@@ -146,6 +166,8 @@ class StatusFeed:
             del self._asked[next(asked for asked in self._asked if asked not in self._polled)]
         comes_again = now - asked_before < REPEATED_WITHIN
         if comes_again and wish not in self._polled and len(self._polled) < MOST_POLLED:
+            if united({*self._polled, wish}).size > LARGEST_POLLED:
+                return
             self._polled.add(wish)
             self._follow_polled()
             if self._forgetting is None:
@@ -189,6 +211,7 @@ class StatusFeed:
             self._next_ask.cancel()
             self._next_ask = None
         self._disappoint(KlippyDisconnected())
+        self.ticked()
 
     def _until_covered(self, pending: Pending) -> Deferred[None]:
         covered: Deferred[None] = Deferred(lambda _: self._forget(pending))

@@ -51,8 +51,8 @@ class Wish:
 
     @property
     def size(self) -> int:
-        """How many names it has, of objects and of fields."""
-        return len(self.objects) + sum(len(fields or ()) for _, fields in self.objects)
+        """How many characters its names have, of objects and of fields."""
+        return sum(len(name) + sum(map(len, fields or ())) for name, fields in self.objects)
 
     def __bool__(self) -> bool:
         return bool(self.objects)

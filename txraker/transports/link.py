@@ -6,6 +6,7 @@ than it waits for, meets its own limits and nobody else's.
 
 from __future__ import annotations
 
+import math
 from itertools import count
 from typing import Any, Protocol
 
@@ -29,11 +30,17 @@ from txraker.transports.outbox import Outbox
 MOST_REQUESTS = 256
 """Requests of one client that may be under way; further ones are refused, except what is urgent."""
 
+MOST_QUESTIONS = 32
+"""Requests of ours that a client may have to answer at once; further ones fail."""
+
 REQUESTS_A_SECOND = 1000.0
 """Requests a client may keep asking; one that asks more is read from more slowly."""
 
 BURST = 2000.0
 """Requests a client may ask at once before it is held to that rate."""
+
+DEEPEST_DEBT = 5000.0
+"""Requests that a client can be in debt with: five seconds of its rate."""
 
 OVER_RATE = "over its rate"
 """A reason not to read from a client."""
@@ -54,6 +61,10 @@ class Wire(Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether everything written so far has been sent."""
+
+    @property
+    def progress(self) -> int:
+        """A number that changes when the client is seen to read."""
 
     def write(self, data: bytes) -> None:
         """Send framed bytes."""
@@ -105,6 +116,8 @@ class Link:
     _leaving: bool = field(default=False, init=False)
     _asked: dict[int, Deferred[Any]] = field(factory=dict, init=False)
     _ids: count[int] = field(factory=lambda: count(1), init=False)
+    _seen_progress: int = field(default=0, init=False)
+    _read_at: float = field(default=-math.inf, init=False)
     _under_way: int = field(default=0, init=False)
     _reading_on: IDelayedCall | None = field(default=None, init=False)
     _allowance: float = field(default=BURST, init=False)
@@ -156,10 +169,12 @@ class Link:
 
     def charge(self, requests: float) -> None:
         """Count work that the client causes, in requests; over its rate it is not read from for a while."""
+        if not self._open:
+            return
         clock = self._service.clock
         now = clock.seconds()
         earned = (now - self._allowed_at) * REQUESTS_A_SECOND
-        self._allowance = min(BURST, self._allowance + earned) - requests
+        self._allowance = max(-DEEPEST_DEBT, min(BURST, self._allowance + earned) - requests)
         self._allowed_at = now
         if self._allowance < 0 and self._reading_on is None:
             self._wire.pause_reading(OVER_RATE)
@@ -201,7 +216,7 @@ class Link:
 
     def request(self, method: str, params: object) -> Deferred[Any]:
         asked: Deferred[Any] = Deferred()
-        if not self._open or len(self._asked) >= MOST_REQUESTS:
+        if not self._open or len(self._asked) >= MOST_QUESTIONS:
             reason = "has too many requests to answer" if self._open else "has disconnected"
             asked.errback(Unavailable(f"The client {reason}"))
             return asked
@@ -229,7 +244,11 @@ class Link:
             self._wire.write(self._outbox.take_many())
 
     def _check(self) -> None:
-        excess = self._outbox.excess(self._service.clock.seconds())
+        now = self._service.clock.seconds()
+        if self._wire.progress != self._seen_progress:
+            self._seen_progress = self._wire.progress
+            self._read_at = now
+        excess = self._outbox.excess(now, self._read_at)
         if excess:
             name = self.identity.client_name if self.identity is not None else "unidentified"
             self._service.log.warn(

@@ -121,15 +121,17 @@ class Outbox:
             size += len(pieces[-1])
         return b"".join(pieces)
 
-    def excess(self, now: float) -> str:
+    def excess(self, now: float, read_at: float) -> str:
         """Say which bound is broken, in words for a log; nothing when none is.
 
-        A single entry, however large, may always wait.
+        ``read_at`` is when the client was last seen to read. A single entry, however large, may always wait.
         """
         if len(self._entries) > 1 and self.size > self._most_bytes:
             return f"{self.size} bytes wait"
-        if self._entries and now - self._entries[0].since > self._most_seconds:
-            return f"nothing was read for {now - self._entries[0].since:.0f} seconds"
+        if self._entries:
+            unread = now - max(self._entries[0].since, read_at)
+            if unread > self._most_seconds:
+                return f"nothing was read for {unread:.0f} seconds"
         return ""
 
     def clear(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import deque
 from collections.abc import Callable
 
 from attrs import define, field
@@ -10,6 +11,9 @@ from twisted.internet.interfaces import IPullProducer
 from zope.interface import implementer
 
 from txraker.reactor import Stream
+
+PIECE = 128 * 1024
+"""Bytes that are given to a transport at once."""
 
 
 @implementer(IPullProducer)
@@ -27,22 +31,33 @@ class StreamWriter:
     _transport: Stream
     _drained: Callable[[], None]
     is_idle: bool = field(default=False, init=False)
-    """Whether the transport holds nothing of ours back: the time to write."""
-    _has_written: bool = field(default=False, init=False)
+    """Whether nothing of ours is held back: the time to write."""
+    progress: int = field(default=0, init=False)
+    """How often the other end has been seen to take what was written."""
+    _backlog: deque[bytes] = field(factory=deque, init=False)
     _socket: socket.socket | None = field(default=None, init=False)
+    _has_written: bool = field(default=False, init=False)
 
     def start(self) -> None:
         """Begin: hear from the transport when it has sent what it was given."""
         self._transport.registerProducer(self, False)
 
     def stop(self) -> None:
-        """End: what the transport was given is still sent, and closing it waits for nothing more."""
+        """End: what was written is still sent, and closing the transport waits for nothing more."""
+        self.give_all()
         self.is_idle = False
         self._drained = _nothing
         self._transport.unregisterProducer()
 
+    def give_all(self) -> None:
+        """Leave everything to the transport: there will be no more to write."""
+        while self._backlog:
+            self._give_piece()
+
     def write(self, data: bytes) -> None:
-        """Send bytes; what the socket doesn't take now the transport sends when it does."""
+        """Send bytes; what the socket doesn't take now is sent when it does."""
+        if not data:
+            return
         if self.is_idle and self._socket is not None:
             try:
                 sent = self._socket.send(data)
@@ -51,12 +66,28 @@ class StreamWriter:
             if sent == len(data):
                 return
             data = data[sent:]
+        self._backlog.append(data)
+        if self.is_idle or not self._has_written:
+            self._give_piece()
+
+    def _give_piece(self) -> None:
+        """Give the transport what shows, when it is gone, that the other end reads."""
         self.is_idle = False
         self._has_written = True
+        data = self._backlog.popleft()
+        while self._backlog and len(data) < PIECE:
+            data += self._backlog.popleft()
+        if len(data) > PIECE:
+            self._backlog.appendleft(data[PIECE:])
+            data = data[:PIECE]
         self._transport.write(data)
 
     def resumeProducing(self) -> None:
         """Hear from the transport that it has sent what it was given."""
+        self.progress += 1
+        if self._backlog:
+            self._give_piece()
+            return
         self.is_idle = True
         if self._has_written and self._socket is None:
             # Only now is it sure that nobody's earlier bytes wait in the transport.

@@ -27,6 +27,9 @@ from txraker.transports.link import Link, LinkService
 from txraker.transports.stream import Reading, StreamWriter
 from txraker.transports.websocket import LONGEST_MESSAGE
 
+MOST_CLIENTS = 100
+"""Programs that may be connected at once."""
+
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -41,8 +44,9 @@ class UnixClient(Protocol):
     transport: Stream  # type: ignore[assignment]  # connected as long as it is used
     framing = staticmethod(etx_frame)
 
-    def __init__(self, service: LinkService) -> None:
+    def __init__(self, service: LinkService, present: set[UnixClient]) -> None:
         self._service = service
+        self._present = present
         self._splitter = FrameSplitter(LONGEST_MESSAGE)
         self._link: Link | None = None
         self._writer: StreamWriter
@@ -50,6 +54,7 @@ class UnixClient(Protocol):
 
     def connectionMade(self) -> None:
         """Begin."""
+        self._present.add(self)
         self._link = Link(self._service, self, Transport.UNIX, self._identity())
         self._writer = StreamWriter(self.transport, self._link.drained)
         self._writer.start()
@@ -70,7 +75,13 @@ class UnixClient(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End."""
         assert self._link is not None
+        self._present.discard(self)
         self._link.closed()
+
+    @property
+    def progress(self) -> int:
+        """A number that changes when the client is seen to read."""
+        return self._writer.progress
 
     @property
     def is_idle(self) -> bool:
@@ -113,10 +124,11 @@ class UnixClients(Factory):
 
     def __init__(self, service: LinkService) -> None:
         self._service = service
+        self._present: set[UnixClient] = set()
 
-    def buildProtocol(self, addr: IAddress | None) -> UnixClient:
-        """Return the protocol of a new client."""
-        return UnixClient(self._service)
+    def buildProtocol(self, addr: IAddress | None) -> UnixClient | None:
+        """Return the protocol of a new client, or None, which ends the connection, when there is no room."""
+        return UnixClient(self._service, self._present) if len(self._present) < MOST_CLIENTS else None
 
 
 @define(eq=False)
@@ -141,18 +153,24 @@ class LocalPort:
         except OSError as problem:
             raise CannotListenError("unix socket", path, problem) from None
 
+    @property
+    def is_reachable(self) -> bool:
+        """Whether the file that leads here is still there."""
+        try:
+            return _identity_of(self._path) == self._file
+        except OSError:
+            return False
+
     def hand_over(self, clients: UnixClients, mode: int) -> None:
         """Let others have the connections to come."""
         self._port.factory = clients
         with suppress(OSError):
-            if _identity_of(self._path) == self._file:
-                self._path.chmod(mode)
+            self._path.chmod(mode)
 
     async def close(self) -> None:
         """Listen no more."""
-        with suppress(OSError):
-            if _identity_of(self._path) == self._file:
-                self._path.unlink()
+        if self.is_reachable:
+            self._path.unlink(missing_ok=True)
         # Twisted would remove whatever has that name now, and fail half-way when nothing has.
         self._port._bindPath = b"\0"
         await maybeDeferred(self._port.stopListening)

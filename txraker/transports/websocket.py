@@ -66,16 +66,18 @@ class ServerWebSocket(WebSocketServerProtocol):
     def __init__(self, drained: Callable[[], None]) -> None:
         super().__init__()
         self._fragments = 0
+        self._pinged_at = 0
+        self._unanswered_ping: bytes | None = None
         self._drained = drained
         self._writer: StreamWriter | None = None
         self._reading: Reading
 
     def connectionMade(self) -> None:
         """Take the connection over."""
-        self._writer = StreamWriter(self.transport, self._drained)
-        self._writer.start()
-        self._reading = Reading(self.transport)
         super().connectionMade()
+        self._reading = Reading(self.transport)
+        self._writer = StreamWriter(self.transport, self._all_sent)
+        self._writer.start()
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         """Send what Autobahn has to say by the way that everything goes."""
@@ -87,6 +89,11 @@ class ServerWebSocket(WebSocketServerProtocol):
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.stop()
+
+    @property
+    def progress(self) -> int:
+        """A number that changes when the client is seen to read."""
+        return self._writer.progress if self._writer is not None else 0
 
     @property
     def is_idle(self) -> bool:
@@ -110,10 +117,30 @@ class ServerWebSocket(WebSocketServerProtocol):
         super().onMessageFrameBegin(length)
 
     def onPing(self, payload: bytes) -> None:
-        """Count a ping, and answer it, unless the client doesn't even read what it has got already."""
+        """Count a ping and answer it, when the client has read what it has got already, the newest first."""
         self.charge(FRAGMENT_COST)
+        self._unanswered_ping = payload
         if self.is_idle:
+            self._answer_ping()
+
+    def _answer_ping(self) -> None:
+        payload, self._unanswered_ping = self._unanswered_ping, None
+        if payload is not None:
             super().onPing(payload)
+
+    def _all_sent(self) -> None:
+        if self.is_idle:
+            self._answer_ping()
+        self._drained()
+
+    def onAutoPingTimeout(self) -> None:
+        """Give a client more time whose pong is late because it still reads what was sent before the ping."""
+        if self.progress == self._pinged_at:
+            super().onAutoPingTimeout()
+            return
+        self._pinged_at = self.progress
+        timer = self.factory._batched_timer
+        self.autoPingTimeoutCall = timer.call_later(PONG_WITHIN, self.onAutoPingTimeout)
 
     def onPong(self, payload: bytes) -> None:
         """Count a pong."""
@@ -129,6 +156,8 @@ class ServerWebSocket(WebSocketServerProtocol):
         """Send a close frame; the connection is cut if it isn't answered in time."""
         if self.state == self.STATE_OPEN:
             self.sendCloseFrame(code=code, reasonUtf8=reason.encode())
+        if self._writer is not None:
+            self._writer.give_all()
 
     def abort(self) -> None:
         """Cut the connection."""

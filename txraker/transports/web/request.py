@@ -106,6 +106,8 @@ class TrackedChannel(HTTPChannel):
     site: LimitedSite
     _deadline: IDelayedCall | None = None
     _is_paused = False
+    has_served = False
+    is_last_request = False
     transport: Stream  # type: ignore[assignment]  # connected as long as it is used
 
     def connectionMade(self) -> None:
@@ -129,10 +131,25 @@ class TrackedChannel(HTTPChannel):
             self._expect_request()
         super().dataReceived(data)
 
+    def checkPersistence(self, request: Request, version: bytes) -> bool:
+        """Say whether the connection lasts after this request, and tell the client."""
+        lasts: bool = super().checkPersistence(request, version)
+        if lasts and self.is_last_request:
+            request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+            return False
+        return lasts
+
     def allContentReceived(self) -> None:
         """Take a request that is there as a whole."""
         self._stop_expecting()
         super().allContentReceived()
+
+    def requestDone(self, request: Request) -> None:
+        """Go on to the next request, if there is one to be expected."""
+        self.has_served = True
+        if self.is_last_request:
+            self.persistent = False
+        super().requestDone(request)
 
     def pauseProducing(self) -> None:
         """Read no more, not even requests to come, while answers wait for a client that doesn't read them."""
@@ -206,10 +223,10 @@ class LimitedSite(Site):
         return of_address < MOST_OF_ONE and len(self.channels) < MOST_CONNECTIONS * 9 // 10
 
     def finish_connections(self) -> None:
-        """Close idle connections now, and busy ones when they have their answers."""
+        """Close idle connections now, and those that are busy or new when they have their answers."""
         for channel in list(self.channels):
-            channel.persistent = False
-            if not channel.requests:
+            channel.is_last_request = True
+            if not channel.requests and channel.has_served:
                 channel.loseConnection()
 
     def cut_connections(self) -> None:
