@@ -6,9 +6,11 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.integration.conftest import Connect
 from tests.integration.process import Twistd, ask, configure, free_port, post, trusting, twistd
@@ -23,7 +25,8 @@ class RoughKlippy(threading.Thread):
         super().__init__(daemon=True)
         self.answers = answers
         self.connections = 0
-        self.reads = True
+        self.may_read = threading.Event()
+        self.may_read.set()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen()
@@ -43,7 +46,8 @@ class RoughKlippy(threading.Thread):
 
     def _converse(self, connection: socket.socket) -> None:
         buffer = b""
-        while self.reads:
+        while True:
+            self.may_read.wait()
             try:
                 data = connection.recv(65536)
             except OSError:
@@ -62,8 +66,13 @@ class RoughKlippy(threading.Thread):
         assert self._connection is not None
         self._connection.sendall(json.dumps(message).encode() + END)
 
+    def stall(self) -> None:
+        """Read no more, from the next message on."""
+        self.may_read.clear()
+
     def close(self) -> None:
         """Be gone."""
+        self.may_read.set()
         self._listener.close()
         if self._connection is not None:
             self._connection.close()
@@ -98,14 +107,35 @@ def test_stalled_klippy_does_not_delay_the_end(tmp_path: Path) -> None:
     """A Klippy that stopped reading, with megabytes on their way to it, doesn't keep the process alive."""
     with served(tmp_path, READY) as (klippy, process, port):
         process.wait_for(port, "ready")
-        klippy.reads = False
-        for _ in range(2):
-            with socket.create_connection(("127.0.0.1", port)) as client:
-                body = json.dumps({"script": "x" * 4_000_000}).encode()
-                head = b"POST /printer/gcode/script HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                client.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-                assert ask(port, "/server/info").status == 200
-        assert process.terminate() < 2
+        klippy.stall()
+        body = json.dumps({"script": "x" * 4_000_000}).encode()
+        head = b"POST /printer/gcode/script HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as client:
+            client.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+            assert process.terminate() < 2
+
+
+def test_stalled_klippy_is_not_flooded(tmp_path: Path) -> None:
+    """What a Klippy that doesn't read is to get is bounded; only an emergency stop goes through still."""
+    with served(tmp_path, READY) as (klippy, process, port):
+        process.wait_for(port, "ready")
+        klippy.stall()
+        script = json.dumps({"script": "x" * 3_000_000}).encode()
+        head = b"POST /printer/gcode/script HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        with ExitStack() as clients:
+            for _ in range(3):
+                client = clients.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+                client.sendall(head + b"Content-Length: %d\r\n\r\n" % len(script) + script)
+            assert client.recv(12) == b"HTTP/1.1 503"
+            reply = post(port, "/printer/gcode/script", {"script": "G28"})
+            assert reply.status == 503
+            assert "more requests than it takes" in reply.json["error"]["message"]
+        with socket.create_connection(("127.0.0.1", port), timeout=0.5) as client:
+            client.sendall(b"POST /printer/emergency_stop HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+            with pytest.raises(TimeoutError):
+                client.recv(1)
 
 
 def test_refusals_are_lived_with(tmp_path: Path) -> None:
