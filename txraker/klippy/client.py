@@ -1,13 +1,7 @@
-"""The connection to Klippy: requests matched to replies, the state followed, everybody told.
-
-Klippy closes the socket of a reader that stalls for about five seconds, so reading is never paused: each
-frame is taken off the socket and handed on at once, and whoever is slow must be slow elsewhere.
-"""
+"""The conversation with Klippy: requests matched to replies, the state followed, everybody told."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
@@ -16,10 +10,8 @@ import msgspec
 from attrs import define, field
 from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IPushProducer, IReactorTime, IStreamClientEndpoint
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txraker import __version__
@@ -38,12 +30,11 @@ from txraker.events import (
 )
 from txraker.faults import FaultReport, run_aside
 from txraker.interfaces import IKlippy, IStatusSubscriber
-from txraker.klippy.framing import FrameSplitter, FrameTooLong, encode_frame
+from txraker.klippy.connection import KlippyConnection, KlippyConnections, decoded
 from txraker.klippy.freshness import READING_METHODS, Freshness
 from txraker.klippy.session import Announcements, KlippyState, Session
 from txraker.klippy.status import STATUS_METHOD, StatusFeed
 from txraker.klippy.subscriptions import Delivery, Wish
-from txraker.reactor import Stream
 
 RECONNECT_INTERVAL = 0.25
 """Seconds between the end of a connection and the next attempt."""
@@ -80,72 +71,6 @@ class _ConsoleOutput(msgspec.Struct):
     response: str
 
 
-@implementer(IPushProducer)
-class KlippyConnection(Protocol):
-    """One connection: frames in, frames out. What it means is the client's business.
-
-    Registered as its transport's producer it knows how much Klippy doesn't take: ``held_back`` (bytes).
-    """
-
-    transport: Stream  # type: ignore[assignment]  # connected as long as it is used
-
-    def __init__(self, client: KlippyClient) -> None:
-        self._client = client
-        self._splitter = FrameSplitter()
-        self._is_stalled = False
-        self.held_back = 0
-
-    def connectionMade(self) -> None:
-        """Tell the client."""
-        self.transport.registerProducer(self, True)
-        self._client.connection_made(self)
-
-    def dataReceived(self, data: bytes) -> None:
-        """Hand on every frame that is complete."""
-        try:
-            frames = self._splitter.feed(data)
-        except FrameTooLong as problem:
-            self._client.log.error("Klippy sent {problem}; reconnecting", problem=str(problem))
-            self.transport.abortConnection()
-            return
-        for frame in frames:
-            self._client.frame_received(frame)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell the client."""
-        self._client.connection_lost()
-
-    def send(self, message: Mapping[str, object]) -> None:
-        """Send one message."""
-        frame = encode_frame(message)
-        self.transport.write(frame)
-        if self._is_stalled:
-            self.held_back += len(frame)
-
-    def pauseProducing(self) -> None:
-        """Klippy doesn't take what was written."""
-        self._is_stalled = True
-
-    def resumeProducing(self) -> None:
-        """Klippy has taken everything."""
-        self._is_stalled = False
-        self.held_back = 0
-
-    def stopProducing(self) -> None:
-        """The connection is gone."""
-
-
-class _Connections(Factory):
-    noisy = False
-
-    def __init__(self, client: KlippyClient) -> None:
-        self._client = client
-
-    def buildProtocol(self, addr: object) -> KlippyConnection:
-        """Return the protocol of a new connection."""
-        return KlippyConnection(self._client)
-
-
 @implementer(IKlippy, IStatusSubscriber)
 @define(eq=False)
 class KlippyClient:
@@ -178,7 +103,7 @@ class KlippyClient:
     def __attrs_post_init__(self) -> None:
         self._session = Session(Announcements(self._events))
         self.status = StatusFeed(self._clock, self.request, self.freshness, self._report_fault)
-        factory = _Connections(self)
+        factory = KlippyConnections(self)
         self.service = ClientService(
             self._endpoint, factory, retryPolicy=lambda _attempt: RECONNECT_INTERVAL, clock=self._clock
         )
@@ -268,7 +193,7 @@ class KlippyClient:
 
     def frame_received(self, frame: bytes) -> None:
         """Take one of Klippy's messages; whatever is wrong with it, the next one is taken, too."""
-        message = _decoded(frame)
+        message = decoded(frame)
         try:
             if not isinstance(message, dict):
                 self._garble("frame")
@@ -397,34 +322,6 @@ class KlippyClient:
 
 def _names(value: object) -> tuple[str, ...]:
     return tuple(name for name in value if isinstance(name, str)) if isinstance(value, list) else ()
-
-
-def _decoded(frame: bytes) -> object:
-    """Return a frame's message, None if it is none.
-
-    Klippy's encoder writes NaN, Infinity and the lone surrogates of file names that are no UTF-8; none of
-    these is JSON, and no client may get them.
-    """
-    try:
-        return msgspec.json.decode(frame)
-    except (msgspec.DecodeError, RecursionError):
-        pass
-    try:
-        return _mended(json.loads(frame))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _mended(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, list):
-        return [_mended(item) for item in value]
-    if isinstance(value, dict):
-        return {_mended(name): _mended(item) for name, item in value.items()}
-    return value
 
 
 def _error_text(error: object) -> str:
