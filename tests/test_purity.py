@@ -37,7 +37,7 @@ SHELLS_USED = {
 }
 """Shells whose classes pure modules of the simulator name, because they are handed objects of them."""
 
-REACTOR_CHOSEN_IN = {"txraker/tap.py", "txraker/simulator/__main__.py"}
+REACTOR_CHOSEN_IN = {"txraker/tap.py"}
 
 
 def pure_modules() -> Iterator[str]:

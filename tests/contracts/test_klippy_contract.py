@@ -172,7 +172,7 @@ class OnASocket:
             reactor,
             socket,
             self.folder,
-            options=SimulatorOptions(speed=50, startup_seconds=0.1, restart_seconds=0.1),
+            options=SimulatorOptions(speed=50, startup_seconds=0.3, restart_seconds=0.1),
         )
 
     async def begin(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 
 import pytest
-from autobahn.websocket.protocol import WebSocketProtocol
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,12 +44,6 @@ def client_frame(opcode: int, payload: bytes = b"", *, final: bool = True) -> by
     return bytes([(0x80 if final else 0) | opcode, 0x80 | len(payload)]) + bytes(4) + payload
 
 
-def test_states() -> None:
-    """What a websocket asks of Autobahn's is there."""
-    assert WebSocketProtocol.STATE_OPEN
-    assert Websocket().protocol.state == WebSocketProtocol.STATE_OPEN
-
-
 def test_too_many_fragments() -> None:
     """A message in too many fragments ends the connection with 1008."""
     setting = Websocket()
@@ -58,6 +51,16 @@ def test_too_many_fragments() -> None:
     for _ in range(1500):
         setting.protocol.dataReceived(client_frame(0, b"x", final=False))
     assert setting.closed() == (1008, "Too many fragments")
+
+
+def test_close_frame_without_an_answer() -> None:
+    """A client that doesn't answer a close frame is cut off 2 seconds after it, not sooner."""
+    setting = Websocket()
+    setting.protocol.take_leave(1008, "Too many fragments")
+    setting.clock.advance(1.9)
+    assert not setting.transport.disconnected
+    setting.clock.advance(0.4)
+    assert setting.transport.disconnected
 
 
 def test_pings_cost() -> None:

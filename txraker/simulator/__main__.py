@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorCore
+from twisted.internet.task import react
 from twisted.logger import globalLogBeginner, textFileLogObserver
 
+from txraker.reactor import Reactor
 from txraker.simulator.options import LoadOptions, SimulatorOptions
 from txraker.simulator.service import SimulatorService
 
@@ -91,11 +94,9 @@ def _load(settings: Sequence[str]) -> LoadOptions:
     return msgspec.convert({name: value for name, _, value in pairs}, LoadOptions, strict=False)
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(reactor: Reactor, arguments: Sequence[str]) -> Deferred[None]:
     """Run a virtual printer until a signal stops it."""
     chosen = _arguments(arguments)
-    from twisted.internet import reactor  # noqa: PLC0415 - the one place that chooses a reactor
-
     globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)
     options = SimulatorOptions(
         startup_seconds=chosen.startup_seconds,
@@ -106,12 +107,11 @@ def main(arguments: Sequence[str]) -> None:
         load=chosen.load,
     )
     service = SimulatorService(reactor, chosen.socket, chosen.gcodes, options=options)
-    core = IReactorCore(reactor)
     service.startService()
-    core.addSystemEventTrigger("before", "shutdown", service.stopService)
-    core.callWhenRunning(print, f"Virtual printer listening on {chosen.socket}", flush=True)
-    core.run()
+    IReactorCore(reactor).addSystemEventTrigger("before", "shutdown", service.stopService)
+    print(f"Virtual printer listening on {chosen.socket}", flush=True)
+    return Deferred()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    react(main, [sys.argv[1:]])

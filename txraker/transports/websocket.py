@@ -11,7 +11,9 @@ from typing import Any
 
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 from zope.interface import implementer
@@ -38,7 +40,7 @@ FRAGMENT_COST = 0.25
 
 PING_INTERVAL = 10.0
 PONG_WITHIN = 20.0
-CLOSE_WITHIN = 3.0
+CLOSE_WITHIN = 2.0
 """Seconds a client has to answer a close frame before the connection is cut."""
 
 GOING_AWAY = 1001
@@ -71,6 +73,7 @@ class ServerWebSocket(WebSocketServerProtocol):
         self._drained = drained
         self._writer: StreamWriter | None = None
         self._reading: Reading
+        self._cut: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
         """Take the connection over."""
@@ -152,6 +155,21 @@ class ServerWebSocket(WebSocketServerProtocol):
         if self._writer is not None and self.state == self.STATE_OPEN:
             self._writer.write(data)
 
+    def sendCloseFrame(
+        self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False
+    ) -> None:
+        """Send a close frame; a client that has to answer it and doesn't is cut off."""
+        was_open = self.state == self.STATE_OPEN
+        super().sendCloseFrame(code, reasonUtf8, isReply)
+        if was_open and not isReply:
+            self._cut = self.factory.reactor.callLater(CLOSE_WITHIN, self.abort)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Forget the connection."""
+        if self._cut is not None and self._cut.active():
+            self._cut.cancel()
+        super().connectionLost(reason)
+
     def take_leave(self, code: int, reason: str) -> None:
         """Send a close frame; the connection is cut if it isn't answered in time."""
         if self.state == self.STATE_OPEN:
@@ -209,7 +227,7 @@ class WebSocketFactory(WebSocketServerFactory):
         self.setProtocolOptions(
             maxMessagePayloadSize=LONGEST_MESSAGE,
             failByDrop=False,
-            closeHandshakeTimeout=CLOSE_WITHIN,
+            closeHandshakeTimeout=0,
             openHandshakeTimeout=5,
             autoPingInterval=PING_INTERVAL,
             autoPingTimeout=PONG_WITHIN,
