@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IPullProducer,
     IPushProducer,
+    IReactorFDSet,
+    IReactorProcess,
     IReactorTCP,
+    IReactorThreads,
     IReactorTime,
     IReactorUNIX,
 )
+from twisted.internet.threads import deferToThreadPool
+
+_T = TypeVar("_T")
 
 
-class Reactor(IReactorTime, IReactorTCP, IReactorUNIX):
-    """Time, TCP and unix sockets: provided by every reactor on Linux, and by MemoryReactorClock."""
+class Reactor(IReactorTime, IReactorTCP, IReactorUNIX, IReactorThreads, IReactorProcess, IReactorFDSet):
+    """Time, sockets, threads, processes and readers: provided by every reactor on Linux."""
+
+
+class OffThread(Protocol):
+    """Runs what would block somewhere else than in the reactor's thread."""
+
+    def __call__(self, work: Callable[[], _T]) -> Deferred[_T]:
+        """Return what ``work`` returns, or fail with what it raises."""
+
+
+def off_thread(reactor: Reactor) -> OffThread:
+    """Return the way to a reactor's worker threads."""
+
+    def run(work: Callable[[], _T]) -> Deferred[_T]:
+        return deferToThreadPool(reactor, reactor.getThreadPool(), work)
+
+    return run
 
 
 class Stream(Protocol):
