@@ -48,8 +48,10 @@ def pure_modules() -> Iterator[str]:
             if name not in SHELLS and path.name != "component.py":
                 yield name
     yield from (f"txraker/{name}.py" for name in ("access", "errors", "events", "clients", "outgoing"))
-    yield from (f"txraker/klippy/{name}.py" for name in ("framing", "freshness", "session", "subscriptions"))
-    yield "txraker/transports/outbox.py"
+    yield from (
+        f"txraker/klippy/{name}.py" for name in ("framing", "freshness", "host", "session", "subscriptions")
+    )
+    yield from ("txraker/transports/outbox.py", "txraker/system/services.py")
 
 
 def imports(path: Path, package: str) -> set[str]:

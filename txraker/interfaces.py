@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from txraker.events import StatusUpdate
     from txraker.klippy.subscriptions import Delivery, Wish
     from txraker.outgoing import Outgoing
+    from txraker.system.services import PowerAction, UnitState
 
 
 class IKlippy(Interface):
@@ -23,6 +24,7 @@ class IKlippy(Interface):
     )
     connected = Attribute("Whether there is a connection to Klippy's socket now (bool).")
     objects = Attribute("The names of the printer objects Klippy has loaded; empty until it is ready.")
+    host = Attribute("The KlippyHost connected now or last; None before it said what it is.")
     endpoints = Attribute("Klippy's API methods, or None until they are known on this connection.")
 
     def request(method: str, params: Mapping[str, object] | None = None) -> Awaitable[dict[str, Any]]:
@@ -122,9 +124,55 @@ class IComponent(Interface):
 class ILogFile(Interface):
     """A log file that can be put aside for a fresh one."""
 
-    def rollover() -> Path:
-        """Rename the file, never over another, and go on in a new one.
+    def rollover() -> Awaitable[Path]:
+        """Rename the file, never over another, and let its application go on in a new one.
 
-        Returns the path of the renamed file. Raises ApiError with what the user must know: file logging
-        is disabled, or why the rename failed; the log is written to as before then.
+        Returns an awaitable of the path of the renamed file. Raises ApiError with what the user must know,
+        such as why the rename failed; the application goes on writing whatever happened.
         """
+
+
+class ISystem(Interface):
+    """The service manager of the machine, reachable or not. Units have full names: ``klipper.service``.
+
+    Any call may raise SystemUnavailable when there is nobody to ask, NotSupported when the provider has no
+    such thing, and NotPermitted when the machine's policy refuses.
+    """
+
+    provider = Attribute("What ``machine.system_info`` calls it: none, systemd_dbus or systemd_cli.")
+
+    def start() -> None:
+        """Begin: called once."""
+
+    def stop() -> None:
+        """Let go of everything; whoever waits is told."""
+
+    def start_unit(unit: str) -> Awaitable[None]:
+        """Start a unit and wait until that is done.
+
+        Jobs of one unit are run one after the other. Raises NoSuchService and JobFailed.
+        """
+
+    def stop_unit(unit: str) -> Awaitable[None]:
+        """Stop a unit, if it is running, and wait until that is done. Raises the same."""
+
+    def restart_unit(unit: str) -> Awaitable[None]:
+        """Stop and start a unit and wait until that is done. Raises the same."""
+
+    def state(unit: str) -> Awaitable[UnitState | None]:
+        """Return an awaitable of how a unit is doing, None when there is no such unit."""
+
+    def installed(patterns: Iterable[str]) -> Awaitable[list[str]]:
+        """Return an awaitable of the names of units, running or not, that match one of the shell patterns."""
+
+    def unit_of_process(process_id: int) -> Awaitable[str | None]:
+        """Return an awaitable of the service that a process belongs to, None when it belongs to none."""
+
+    def watch(unit: str, changed: Callable[[UnitState], None]) -> Awaitable[None]:
+        """Tell somebody how a unit is doing, now and whenever that changes, each state once.
+
+        What happens while nobody can be asked is told when somebody can be again.
+        """
+
+    def power(action: PowerAction) -> Awaitable[None]:
+        """Power off, halt or reboot the machine; returns when that has begun."""

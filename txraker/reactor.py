@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
@@ -20,6 +21,8 @@ from twisted.internet.interfaces import (
 from twisted.internet.threads import deferToThreadPool
 
 _T = TypeVar("_T")
+
+_CREDENTIALS = struct.Struct("iII")
 
 
 class Reactor(IReactorTime, IReactorTCP, IReactorUNIX, IReactorThreads, IReactorProcess, IReactorFDSet):
@@ -74,3 +77,17 @@ class Stream(Protocol):
 
     def getHandle(self) -> socket.socket:
         """Return the socket."""
+
+
+class Peer(NamedTuple):
+    """The process at the other end of a unix socket, as the kernel knows it."""
+
+    process_id: int
+    user_id: int
+
+
+def peer_of(stream: Stream) -> Peer | None:
+    """Return who is at the other end of a unix socket, None where the kernel doesn't say."""
+    credentials = stream.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    process_id, user_id, _ = _CREDENTIALS.unpack(credentials)
+    return Peer(process_id, user_id) if process_id else None

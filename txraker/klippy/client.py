@@ -27,11 +27,13 @@ from txraker.events import (
     EndpointsLearned,
     Events,
     GcodeResponse,
+    KlippyIdentified,
 )
 from txraker.faults import FaultReport, run_aside
 from txraker.interfaces import IKlippy, IStatusSubscriber
 from txraker.klippy.connection import KlippyConnection, KlippyConnections, decoded
 from txraker.klippy.freshness import READING_METHODS, Freshness
+from txraker.klippy.host import KlippyHost
 from txraker.klippy.session import Announcements, KlippyState, Session
 from txraker.klippy.status import STATUS_METHOD, StatusFeed
 from txraker.klippy.subscriptions import Delivery, Wish
@@ -87,6 +89,7 @@ class KlippyClient:
 
     objects: tuple[str, ...] = field(default=(), init=False)
     endpoints: frozenset[str] | None = field(default=None, init=False)
+    host: KlippyHost | None = field(default=None, init=False)
     freshness: Freshness = field(factory=Freshness, init=False)
     status: StatusFeed = field(init=False)
     service: ClientService = field(init=False)
@@ -281,7 +284,10 @@ class KlippyClient:
 
     async def _introduce(self) -> None:
         client_info = {"program": "txraker", "version": __version__}
-        await self._inquire("info", {"client_info": client_info})
+        info = await self._inquire("info", {"client_info": client_info})
+        if self._connection is not None:
+            self.host = KlippyHost.of(info, self._connection.peer)
+            self._events.emit(KlippyIdentified(self.host))
         await self._learn_endpoints()
         await self._inquire("gcode/subscribe_output", {"response_template": {"method": CONSOLE_METHOD}})
         watching = self.status.subscribe(self, _WATCHED)

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txraker.klippy.framing import FrameSplitter, FrameTooLong, encode_frame
-from txraker.reactor import Stream
+from txraker.reactor import Stream, peer_of
 
 
 class Conversation(typing.Protocol):
@@ -72,6 +72,12 @@ class KlippyConnection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell the client."""
         self._client.connection_lost()
+
+    @property
+    def peer(self) -> int | None:
+        """The id of the process that listens on Klippy's socket, if it can be told."""
+        peer = peer_of(self.transport)
+        return peer.process_id if peer is not None else None
 
     def send(self, message: Mapping[str, object]) -> None:
         """Send one message."""

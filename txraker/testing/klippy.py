@@ -16,10 +16,12 @@ from txraker.events import (
     EndpointsLearned,
     Events,
     GcodeResponse,
+    KlippyIdentified,
 )
 from txraker.faults import FaultReport
 from txraker.interfaces import IKlippy
 from txraker.klippy.freshness import Freshness
+from txraker.klippy.host import KlippyHost
 from txraker.klippy.session import Announcements, KlippyState, Session
 from txraker.klippy.status import StatusFeed
 
@@ -40,6 +42,7 @@ class MemoryKlippy:
     _report_fault: FaultReport
     loaded: tuple[str, ...] = ()
     endpoints: frozenset[str] | None = None
+    host: KlippyHost | None = None
     answers: dict[str, Answer] = field(factory=dict)
     requests: list[tuple[str, Mapping[str, Any]]] = field(factory=list, init=False)
     freshness: Freshness = field(factory=Freshness, init=False)
@@ -94,8 +97,10 @@ class MemoryKlippy:
         self.freshness.command_sent()
 
     def connect(self) -> None:
-        """Be there, and starting."""
+        """Be there, and starting; say what it is if that is known."""
         self._session.connected()
+        if self.host is not None:
+            self._events.emit(KlippyIdentified(self.host))
 
     def become(self, state: KlippyState) -> None:
         """Report a state, learned endpoints first when it is ``ready``."""

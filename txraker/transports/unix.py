@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socket
 import stat
-import struct
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -22,15 +21,13 @@ from twisted.python.failure import Failure
 
 from txraker.api.caller import Transport
 from txraker.klippy.framing import TERMINATOR, FrameSplitter, FrameTooLong
-from txraker.reactor import Stream
+from txraker.reactor import Stream, peer_of
 from txraker.transports.link import Link, LinkService
 from txraker.transports.stream import Reading, StreamWriter
 from txraker.transports.websocket import LONGEST_MESSAGE
 
 MOST_CLIENTS = 100
 """Programs that may be connected at once."""
-
-_CREDENTIALS = struct.Struct("3i")
 
 
 def etx_frame(text: bytes) -> bytes:
@@ -110,11 +107,8 @@ class UnixClient(Protocol):
         self._reading.resume(reason)
 
     def _identity(self) -> str:
-        credentials = self.transport.getHandle().getsockopt(
-            socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
-        )
-        pid, uid, _gid = _CREDENTIALS.unpack(credentials)
-        return f"process {pid} of user {uid}"
+        peer = peer_of(self.transport)
+        return f"process {peer.process_id} of user {peer.user_id}" if peer is not None else "unknown"
 
 
 class UnixClients(Factory):

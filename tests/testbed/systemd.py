@@ -1,0 +1,121 @@
+"""Starts and stops a real systemd; see the script beside this module."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from attrs import define
+
+_SCRIPT = Path(__file__).parent / "systemd-testbed"
+_SYSTEMD = (Path("/lib/systemd/systemd"), Path("/usr/lib/systemd/systemd"))
+_POLKIT = Path("/usr/lib/polkit-1/polkitd")
+
+
+@define
+class Testbed:
+    """A systemd that runs. ``folder`` holds its units, rules and bus."""
+
+    __test__ = False
+
+    folder: Path
+
+    @property
+    def address(self) -> str:
+        """The address of its bus."""
+        return f"unix:path={self.folder / 'bus'}"
+
+    def write_unit(self, name: str, text: str) -> None:
+        """Write a unit file and let systemd read it."""
+        (self.folder / "units" / name).write_text(text)
+        self.busctl(
+            "call",
+            "org.freedesktop.systemd1",
+            "/org/freedesktop/systemd1",
+            "org.freedesktop.systemd1.Manager",
+            "Reload",
+        )
+
+    def busctl(self, *arguments: str) -> str:
+        """Do something on its bus, as somebody else than the server."""
+        command = ["busctl", f"--address={self.address}", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout
+
+    def unit(self, method: str, unit: str) -> None:
+        """Start, stop or restart a unit, as somebody else than the server."""
+        self.busctl(
+            "call",
+            "org.freedesktop.systemd1",
+            "/org/freedesktop/systemd1",
+            "org.freedesktop.systemd1.Manager",
+            method,
+            "ss",
+            unit,
+            "replace",
+        )
+
+    def main_process(self, unit: str) -> int:
+        """Return the main process id of a service, 0 when it doesn't run."""
+        path = "/org/freedesktop/systemd1/unit/" + unit.replace("-", "_2d").replace(".", "_2e")
+        answer = self.busctl(
+            "get-property", "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Service", "MainPID"
+        )
+        return int(answer.split()[1])
+
+    def bus_process(self) -> int:
+        """Return the process id of the bus."""
+        found = subprocess.run(
+            ["pgrep", "-f", f"config-file={self.folder}/units/bus.conf"],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+        return int(found.stdout.split()[0])
+
+    def signal_bus(self, number: signal.Signals) -> None:
+        """Send the bus a signal."""
+        os.kill(self.bus_process(), number)
+
+    def inside(self, *command: str) -> list[str]:
+        """Return the command that runs another inside its namespaces."""
+        return [str(_SCRIPT), "enter", str(self.folder), *command]
+
+
+@contextmanager
+def systemd(mode: str = "user") -> Iterator[Testbed]:
+    """Run a systemd in a mode of the script's as long as the context lasts; skip where there can be none."""
+    reason = _missing(mode)
+    if reason:
+        pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix="txr", dir="/tmp"))
+    try:
+        started = subprocess.run(
+            [_SCRIPT, mode, folder], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert started.returncode == 0, started.stderr
+        yield Testbed(folder)
+    finally:
+        subprocess.run([_SCRIPT, "stop", folder], timeout=60, check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _missing(mode: str) -> str:
+    if os.geteuid() != 0:
+        return "a systemd of its own needs root"
+    if not any(path.exists() for path in _SYSTEMD):
+        return "the Debian package systemd is not installed"
+    programs = {"dbus-daemon": "dbus", "busctl": "systemd", "unshare": "util-linux", "pgrep": "procps"}
+    for program, package in programs.items():
+        if shutil.which(program) is None:
+            return f"the Debian package {package} is not installed"
+    if mode == "system" and not _POLKIT.exists():
+        return "the Debian package polkitd is not installed"
+    return ""

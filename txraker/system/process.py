@@ -1,0 +1,77 @@
+"""A program that is run to its end, in bounded time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+
+import msgspec
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ProcessTerminated
+from twisted.internet.interfaces import IDelayedCall, IProcessTransport
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+from txraker.reactor import Reactor
+
+LONGEST_OUTPUT = 1024 * 1024
+"""Bytes of its output that are kept."""
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """What became of a program. ``status`` is its exit code, None when a signal or the time limit ended it.
+
+    A program that isn't there ends with status 127, as in a shell.
+    """
+
+    status: int | None
+    output: str
+    errors: str
+
+
+class _Program(ProcessProtocol):
+    transport: IProcessTransport
+
+    def __init__(self, reactor: Reactor, given: bytes, seconds: float) -> None:
+        self.finished: Deferred[Finished] = Deferred()
+        self._given = given
+        self._output: dict[int, bytes] = {1: b"", 2: b""}
+        self._limit: IDelayedCall = reactor.callLater(seconds, self._kill)
+
+    def connectionMade(self) -> None:
+        """Give it its input."""
+        self.transport.writeToChild(0, self._given)
+        self.transport.closeChildFD(0)
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        """Keep its output."""
+        if len(self._output[childFD]) < LONGEST_OUTPUT:
+            self._output[childFD] += data
+
+    def processEnded(self, reason: Failure) -> None:
+        """Tell what became of it."""
+        if self._limit.active():
+            self._limit.cancel()
+        status = reason.value.exitCode if isinstance(reason.value, ProcessTerminated) else 0
+        output, errors = (self._output[number].decode("utf-8", "replace") for number in (1, 2))
+        self.finished.callback(Finished(status, output, errors))
+
+    def _kill(self) -> None:
+        self.transport.signalProcess("KILL")
+
+
+def run(
+    reactor: Reactor, command: Sequence[str], seconds: float, given: bytes = b"", **environment: str
+) -> Deferred[Finished]:
+    """Run a program in the C locale and return a Deferred of its end.
+
+    ``given`` is its standard input. It is killed when it takes longer than ``seconds``.
+    """
+    path = shutil.which(command[0])
+    if path is None:
+        return succeed(Finished(127, "", f"{command[0]} is not installed"))
+    program = _Program(reactor, given, seconds)
+    variables = {**os.environ, "LC_ALL": "C", **environment}
+    reactor.spawnProcess(program, path, list(command), variables)
+    return program.finished
