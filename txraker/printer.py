@@ -31,6 +31,7 @@ from txraker.errors import BadRequest
 from txraker.faults import fault_report, run_aside
 from txraker.reactor import Reactor
 from txraker.system.logfile import LogFile
+from txraker.system.rolled import MIB, LogLimits
 
 FOLDERS = ("config", "gcodes", "logs", "comms", "database", "backup", "certs")
 """What a data path holds, as Klipper users know it."""
@@ -79,8 +80,8 @@ class PrinterServer(Service):
     def startService(self) -> None:
         """Begin to serve. Raises CannotListenError, and OSError when there can be no data path."""
         _make_folders(self.data_path)
+        self._follow_log_options()
         self._log_file.open()
-        self._follow_log_level()
         try:
             self._current.listen()
         except CannotListenError:
@@ -144,7 +145,7 @@ class PrinterServer(Service):
         """Let the successor answer at once, while clients take leave of the predecessor."""
         self._log.info("Restarting the server")
         predecessor, self._current = self._current, successor
-        self._follow_log_level()
+        self._follow_log_options()
         self._successor = self._replacing = None
         for key, text in self._lasting.items():
             successor.warnings.put(key, text)
@@ -167,7 +168,10 @@ class PrinterServer(Service):
             await maybeDeferred(self._simulator.stopService)
         self._log_file.close()
 
-    def _follow_log_level(self) -> None:
+    def _follow_log_options(self) -> None:
+        options = self._current.log_options
+        self._log_file.limits = LogLimits(options.rolled_files, options.rolled_size * MIB)
+        self._log_file.largest = options.max_size * MIB
         level = LogLevel.debug if self._current.wants_debug else LogLevel.info
         self._log_level.setLogLevelForNamespace("", level)
 
@@ -200,7 +204,9 @@ class PrinterServer(Service):
         return (
             f"{'-' * 20} txraker {__version__} {'-' * 20}\n"
             f"Python {platform.python_version()} on {platform.platform()}\n"
+            f"Klipper {self._current.klippy_version or 'has not been seen yet'}\n"
             f"Data path {self.data_path}, configuration {self._configuration.path or 'none'}\n"
+            + "".join(f"    {line}\n" for line in self._configuration.masked_lines())
             + "".join(f"Warning: {text}\n" for text in self._current.warnings.texts())
         )
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 from attrs import define, field
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.components.bench import ComponentBench
-from txraker.components.logs import Logs
+from txraker.components.logs import Logs, Rollover
 from txraker.errors import ApiError, BadRequest, InternalError
 from txraker.interfaces import ILogFile
-from txraker.system.klipper_log import KlipperLog
-from txraker.system.logfile import RolloverFailed
+from txraker.system.errors import RolloverFailed
 
 
 @implementer(ILogFile)
@@ -26,11 +26,24 @@ class MemoryLog:
     problem: Exception | None = None
     rollovers: list[int] = field(factory=list)
 
-    def rollover(self) -> Path:
+    async def rollover(self) -> Path:
         if self.problem is not None:
             raise self.problem
         self.rollovers.append(1)
         return Path("moonraker.log.1")
+
+
+@implementer(ILogFile)
+@define(eq=False)
+class SlowLog:
+    """A log whose rollovers end when the test says so."""
+
+    waiting: list[Deferred[Path]] = field(factory=list)
+
+    async def rollover(self) -> Path:
+        waiting: Deferred[Path] = Deferred()
+        self.waiting.append(waiting)
+        return await waiting
 
 
 def bench_of(files: Mapping[str, ILogFile]) -> ComponentBench:
@@ -41,9 +54,9 @@ def bench_of(files: Mapping[str, ILogFile]) -> ComponentBench:
 
 
 def test_provides() -> None:
-    """Both kinds of log provide what they say."""
+    """The logs of these tests provide what they say."""
     assert verifyObject(ILogFile, MemoryLog())
-    assert verifyObject(ILogFile, KlipperLog())
+    assert verifyObject(ILogFile, SlowLog())
 
 
 def test_all() -> None:
@@ -76,11 +89,16 @@ def test_one_fails(failing: str) -> None:
     }
 
 
-def test_klippers_log() -> None:
-    """Klipper's log is not rolled over yet, for the documented reason."""
-    answer = bench_of({"moonraker": MemoryLog(), "klipper": KlipperLog()}).call("server.logs.rollover")
-    assert answer["rolled_over"] == ["moonraker"]
-    assert "detect Klipper Service" in answer["failed"]["klipper"]
+def test_one_after_the_other() -> None:
+    """A call that comes while another is worked off waits for its turn, and is worked off, too."""
+    ours = SlowLog()
+    bench = bench_of({"moonraker": ours})
+    calls = [bench.begin("server.logs.rollover") for _ in range(2)]
+    assert [len(ours.waiting), *(call.done for call in calls)] == [1, False, False]
+    ours.waiting.pop().callback(Path("1"))
+    assert [len(ours.waiting), *(call.done for call in calls)] == [1, True, False]
+    ours.waiting.pop().errback(RolloverFailed("full"))
+    assert calls[1].result() == Rollover([], {"moonraker": "full"})
 
 
 @pytest.mark.parametrize("name", ["klippy", "", "../etc/passwd", "Moonraker"])

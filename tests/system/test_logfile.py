@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -13,8 +14,11 @@ import pytest
 from twisted.logger import ILogObserver, LogLevel
 from zope.interface.verify import verifyObject
 
+from tests.tools import result_of
 from txraker.interfaces import ILogFile
-from txraker.system.logfile import LogFile, RolloverFailed
+from txraker.system.errors import RolloverFailed
+from txraker.system.logfile import LogFile
+from txraker.system.rolled import LogLimits, rolled_files
 
 
 @pytest.fixture
@@ -91,7 +95,7 @@ def test_odd_events(log: LogFile) -> None:
 def test_rollover(log: LogFile, tmp_path: Path) -> None:
     """The file is put aside whole, under the time of now, and a fresh one begun with a header."""
     say(log, "before")
-    aside = log.rollover()
+    aside = result_of(log.rollover())
     say(log, "after")
     assert re.fullmatch(r"moonraker\.log\.\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", aside.name)
     assert "before" in aside.read_text()
@@ -105,9 +109,10 @@ def test_rollover(log: LogFile, tmp_path: Path) -> None:
 
 def test_rollover_never_overwrites(log: LogFile, tmp_path: Path) -> None:
     """However many rollovers come in one second, nothing is lost."""
+    log.limits = LogLimits(files=100)
     for number in range(20):
         say(log, f"line {number} ends")
-        log.rollover()
+        result_of(log.rollover())
     texts = [path.read_text() for path in tmp_path.iterdir() if path != log.path]
     assert len(texts) == 20
     for number in range(20):
@@ -117,7 +122,7 @@ def test_rollover_never_overwrites(log: LogFile, tmp_path: Path) -> None:
 def test_not_open(tmp_path: Path) -> None:
     """A log that is not written can't be rolled over, for the documented reason."""
     with pytest.raises(RolloverFailed, match="File Logging Disabled"):
-        LogFile(tmp_path / "x.log", str, print).rollover()
+        result_of(LogFile(tmp_path / "x.log", str, print).rollover())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -128,7 +133,7 @@ def test_directory_that_is_not_there(tmp_path: Path, told: list[str]) -> None:
     assert told[0].endswith("nowhere/x.log: No such file or directory")
     say(log, "nobody hears")
     with pytest.raises(RolloverFailed, match="File Logging Disabled"):
-        log.rollover()
+        result_of(log.rollover())
 
 
 def test_directory_that_is_not_writable(
@@ -182,7 +187,7 @@ def test_modes(tmp_path: Path, told: list[str]) -> None:
     try:
         log = LogFile(tmp_path / "x.log", str, told.append)
         log.open()
-        aside = log.rollover()
+        aside = result_of(log.rollover())
         log.close()
     finally:
         os.umask(before)
@@ -194,7 +199,87 @@ def test_failed_rollover(log: LogFile, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     log.path.rename(moved)
     with pytest.raises(RolloverFailed, match=r"moonraker\.log"):
-        log.rollover()
+        result_of(log.rollover())
     say(log, "still here")
     assert "still here" in moved.read_text()
     assert list(tmp_path.iterdir()) == [moved]
+
+
+def by_the_clock(tmp_path: Path, told: list[str], hours: list[float]) -> LogFile:
+    """Make a log on a clock of its own: so many hours after noon."""
+    noon = datetime.now().replace(hour=12, minute=0, second=0)  # the time on the wall
+    return LogFile(
+        tmp_path / "x.log", lambda: "header\n", told.append, lambda: noon + timedelta(hours=hours[0])
+    )
+
+
+def test_every_day(tmp_path: Path, told: list[str]) -> None:
+    """The first event of a day begins a new file, with a header."""
+    hours = [0.0]
+    log = by_the_clock(tmp_path, told, hours)
+    log.open()
+    for hour in (0, 11, 13, 14, 37):
+        hours[0] = hour
+        say(log, f"hour {hour} ends")
+    log.close()
+    texts = [path.read_text() for path in [log.path, *rolled_files(log.path)]]
+    found = [re.findall(r"hour \d+", text) for text in texts]
+    assert found == [["hour 37"], ["hour 13", "hour 14"], ["hour 0", "hour 11"]]
+    assert all(text.startswith("header\n") for text in texts)
+
+
+def test_file_of_yesterday(tmp_path: Path, told: list[str]) -> None:
+    """A file that was written on another day is put aside when it is opened; one of today is gone on with."""
+    path = tmp_path / "x.log"
+    path.write_text("yesterday\n")
+    yesterday = (datetime.now() - timedelta(days=1)).timestamp()  # the time on the wall
+    os.utime(path, (yesterday, yesterday))
+    log = by_the_clock(tmp_path, told, [0.0])
+    for _ in range(2):
+        log.open()
+        log.close()
+    (aside,) = rolled_files(path)
+    assert aside.read_text() == "yesterday\n"
+    assert path.read_text() == "header\nheader\n"
+
+
+def test_large(tmp_path: Path, told: list[str]) -> None:
+    """A file that has become large is put aside, and nothing of it is lost."""
+    log = by_the_clock(tmp_path, told, [0.0])
+    log.largest = 1000
+    log.limits = LogLimits(files=100)
+    log.open()
+    for number in range(100):
+        say(log, f"line {number} ends")
+    log.close()
+    files = rolled_files(log.path)
+    assert len(files) > 3
+    assert all(900 < path.stat().st_size < 1100 for path in files)
+    text = "".join(path.read_text() for path in [log.path, *files])
+    assert all(text.count(f"line {number} ends") == 1 for number in range(100))
+
+
+def test_large_and_stuck(log: LogFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large file that can't be put aside is written on, and not tried again for each line."""
+    attempts = []
+
+    def refuse(*_: object) -> None:
+        attempts.append(1)
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    log.largest = 1000
+    for number in range(100):
+        say(log, f"line {number} ends")
+    assert log.path.read_text().count(" ends\n") == 100
+    assert 2 < len(attempts) < 10
+
+
+def test_old_files_go(log: LogFile) -> None:
+    """Of the files that were put aside the newest are kept, as many as are wanted."""
+    log.limits = LogLimits(files=3)
+    kept = []
+    for number in range(6):
+        say(log, f"line {number} ends")
+        kept.append(result_of(log.rollover()))
+    assert set(rolled_files(log.path)) == set(kept[-3:])

@@ -5,12 +5,13 @@ Contract: "Rollover Logs" of the server administration document.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import msgspec
-from attrs import define
+from attrs import define, field
 from msgspec import Meta
+from twisted.internet.defer import DeferredLock
 
 from txraker.api.caller import Caller
 from txraker.api.endpoint import POST, endpoint
@@ -32,6 +33,7 @@ class Logs:
     """Rolls over the logs of applications, each on its own: one that fails never hides another."""
 
     _files: Mapping[str, ILogFile]
+    _one_at_a_time: DeferredLock = field(factory=DeferredLock, init=False)
 
     @endpoint("server.logs.rollover", POST, "/server/logs/rollover")
     async def rollover(
@@ -45,7 +47,9 @@ class Logs:
     ) -> Rollover:
         """Roll over one application's log, or all logs.
 
-        An application whose log can't be rolled over is listed in `failed` with the reason.
+        An application whose log can't be rolled over is listed in `failed` with the reason. Calls are worked
+        off one after the other. Klipper's service is stopped for a moment, which is refused while a print is
+        in progress, be it paused.
         """
         wanted = list(self._files)
         if application is not None:
@@ -53,10 +57,17 @@ class Logs:
             if name not in self._files:
                 raise BadRequest(f"Unknown application {application}")
             wanted = [name]
+        await self._one_at_a_time.acquire()
+        try:
+            return await self._roll(wanted)
+        finally:
+            self._one_at_a_time.release()
+
+    async def _roll(self, names: Iterable[str]) -> Rollover:
         rolled_over, failed = [], {}
-        for name in wanted:
+        for name in names:
             try:
-                self._files[name].rollover()
+                await self._files[name].rollover()
                 rolled_over.append(name)
             except ApiError as error:
                 failed[name] = str(error)

@@ -137,6 +137,15 @@ class Configuration:
         config = {section: dict(values) for section, values in self._reported.items()}
         return ServerConfig(config=config, orig=orig, files=list(self.files))
 
+    def masked_lines(self) -> Iterator[str]:
+        """Yield the configuration as it is written, files put together, without comments and secrets."""
+        for section, options in self._sections.items():
+            yield f"[{section}]"
+            for name, option in options.items():
+                first, *more = self._shown(section, option).split("\n")
+                yield f"{name}: {first}"
+                yield from (f"    {line}" for line in more)
+
     def _main_file(self) -> str | None:
         return None if self.path is None else str(self.path)
 

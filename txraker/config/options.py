@@ -1,4 +1,4 @@
-"""The options of the sections every txraker reads: `[server]`, `[authorization]` and `[data_store]`."""
+"""The options of the sections that every txraker reads."""
 
 from __future__ import annotations
 
@@ -75,6 +75,33 @@ class AuthorizationOptions(msgspec.Struct, frozen=True, kw_only=True):
     cors_domains: list[str] = []
     force_logins: bool = False
     default_source: Annotated[Literal["moonraker", "ldap"], Option(unsupported_yet=True)] = "moonraker"
+
+
+class MachineOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`[machine]`: how services are managed.
+
+    `dbus_address` is the system bus, None for the one the environment names.
+    """
+
+    provider: Literal["systemd_dbus", "systemd_cli", "supervisord_cli", "none"] = "systemd_dbus"
+    shutdown_action: Literal["poweroff", "halt"] = "poweroff"
+    sudo_password: Annotated[str | None, Option(template=True, secret=True)] = None
+    dbus_address: Annotated[str | None, Option(template=True, clean=str.strip)] = None
+    validate_service: Annotated[bool, Option(unsupported_yet=True)] = False
+    validate_config: Annotated[bool, Option(unsupported_yet=True)] = False
+    force_validation: Annotated[bool, Option(unsupported_yet=True)] = False
+    supervisord_config_path: Annotated[str | None, Option(unsupported_yet=True)] = None
+
+
+class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`[logs]`: what is kept of each log; sizes are in MiB.
+
+    Of the files put aside so many are kept, with so much in all. `max_size` is that of our own log.
+    """
+
+    rolled_files: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
+    rolled_size: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 100
+    max_size: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 20
 
 
 class DataStoreOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,12 +1,11 @@
-"""A printer's own log file, which can be rolled over while it is written to."""
+"""A printer's own log file: rolled over while it is written to, when asked, daily, and when it is large."""
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import IO
 
@@ -14,12 +13,14 @@ from attrs import define, field
 from twisted.logger import ILogObserver, LogEvent, formatEventAsClassicLogText
 from zope.interface import implementer
 
-from txraker.errors import ApiError
 from txraker.interfaces import ILogFile
+from txraker.system.errors import RolloverFailed
+from txraker.system.rolled import MIB, LogLimits, prune, put_aside
 
 
-class RolloverFailed(ApiError):
-    """The log file could not be put aside; it is written to as before."""
+def local_now() -> datetime:
+    """Return the time on the wall."""
+    return datetime.now().astimezone()
 
 
 @implementer(ILogObserver, ILogFile)
@@ -27,6 +28,7 @@ class RolloverFailed(ApiError):
 class LogFile:
     """Writes log events to a file, whose first lines are what ``header`` says.
 
+    It begins a new one every day and after ``largest`` bytes, and keeps what ``limits`` say of the old ones.
     A file that can't be written is not a reason to fail: ``tell`` is told what is wrong, and, with an empty
     text, when that is over.
     """
@@ -34,8 +36,13 @@ class LogFile:
     path: Path
     _header: Callable[[], str]
     _tell: Callable[[str], None]
+    _now: Callable[[], datetime] = local_now
+    limits: LogLimits = field(factory=LogLimits)
+    largest: int = 20 * MIB
     _problem: str = field(default="", init=False)
     _file: IO[str] | None = field(default=None, init=False)
+    _size: int = field(default=0, init=False)
+    _day: date = field(default=date.min, init=False)
 
     def open(self) -> None:
         """Begin to write: create the file, or go on at its end."""
@@ -46,7 +53,12 @@ class LogFile:
             return
         with suppress(PermissionError):  # somebody else's file that we may write to
             os.fchmod(descriptor, 0o644)
+        about = os.fstat(descriptor)
+        self._size = about.st_size
+        self._day = (datetime.fromtimestamp(about.st_mtime) if about.st_size else self._now()).date()
         self._file = os.fdopen(descriptor, "w", encoding="utf-8", errors="replace")
+        if self._is_due() and self._roll_unasked():
+            return
         self._write(self._header())
 
     def close(self) -> None:
@@ -59,13 +71,15 @@ class LogFile:
         """Write an event."""
         text = formatEventAsClassicLogText(event)
         if text is not None:
+            if self._is_due():
+                self._roll_unasked()
             self._write(text)
 
     def _write(self, text: str) -> None:
         if self._file is None:
             return
         try:
-            self._file.write(text)
+            self._size += self._file.write(text)
             self._file.flush()
         except OSError as problem:
             self._set_problem(f"Nothing is logged to a file: {self.path}: {problem.strerror}")
@@ -77,32 +91,29 @@ class LogFile:
             self._problem = problem
             self._tell(problem)
 
-    def rollover(self) -> Path:
+    def _is_due(self) -> bool:
+        return self._file is not None and (self._size >= self.largest or self._now().date() != self._day)
+
+    def _roll_unasked(self) -> bool:
+        """Roll over, or go on for another day or another ``largest`` bytes."""
+        self._day = self._now().date()
+        self._size = 0
+        try:
+            self._roll()
+        except RolloverFailed:
+            return False
+        return True
+
+    async def rollover(self) -> Path:
+        return self._roll()
+
+    def _roll(self) -> Path:
         if self._file is None:
             raise RolloverFailed("File Logging Disabled")
-        target = self._free_name()
-        try:
-            self.path.rename(target)
-        except OSError as problem:
-            target.unlink(missing_ok=True)
-            raise RolloverFailed(f"Can't rename {self.path.name}: {problem.strerror}") from None
+        target = put_aside(self.path, self._now())
         self.close()
         self.open()
         if self._file is None:
             raise RolloverFailed(self._problem)
+        prune(self.path, self.limits)
         return target
-
-    def _free_name(self) -> Path:
-        stamp = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
-        name = f"{self.path}.{stamp}"
-        for number in range(1000):
-            target = Path(f"{name}.{number}" if number else name)
-            try:
-                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644))
-            except FileExistsError:
-                continue
-            except OSError as problem:
-                reason = os.strerror(problem.errno or errno.EIO)
-                raise RolloverFailed(f"Can't create {target.name}: {reason}") from None
-            return target
-        raise RolloverFailed(f"Too many files are named {Path(name).name}")
