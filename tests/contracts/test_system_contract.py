@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import pytest
@@ -19,8 +20,11 @@ from tests.tools import Faults, Logged
 from txraker.interfaces import ISystem
 from txraker.reactor import Reactor
 from txraker.server_warnings import ServerWarnings
+from txraker.system import systemctl
 from txraker.system.errors import NoSuchService
 from txraker.system.services import PATTERNS, UnitState
+from txraker.system.sudo import Sudo
+from txraker.system.systemctl import SystemdCli
 from txraker.system.systemd.provider import SystemdOverBus
 from txraker.testing.system import RUNNING, STOPPED, MemorySystem
 
@@ -76,23 +80,18 @@ class Real:
 
     testbed: Testbed
     faults: Faults = field(factory=Faults)
-    system: SystemdOverBus = field(init=False)
+    system: Any = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        log = Logged().logger()
-        for unit in UNITS:
-            if self.testbed.main_process(unit):
-                self.testbed.unit("StopUnit", unit)
-        self.system = SystemdOverBus(
-            cast("Reactor", reactor),
-            self.testbed.address,
-            "pi",
-            ServerWarnings(log),
-            self.faults,
-            log,
-            no_power,
-        )
+        self.testbed.manage("ResetFailed")
+        self.system = self.make()
         self.system.start()
+
+    def make(self) -> Any:
+        """Make the provider."""
+        log, address = Logged().logger(), self.testbed.address
+        warnings = ServerWarnings(log)
+        return SystemdOverBus(cast("Reactor", reactor), address, "pi", warnings, self.faults, log, no_power)
 
     async def until(self, holds: Callable[[], object]) -> None:
         for _ in range(500):
@@ -112,6 +111,16 @@ class Real:
         assert self.faults.seen == []
 
 
+@define(eq=False)
+class CommandLine(Real):
+    """systemd by its command, which is told which systemd is meant."""
+
+    def make(self) -> ISystem:
+        log = Logged().logger()
+        sudo = Sudo(cast("Reactor", reactor))
+        return SystemdCli(cast("Reactor", reactor), sudo, ServerWarnings(log), self.faults, log)
+
+
 async def no_power(action: str) -> None:
     """Be a machine that can't be switched off."""
     raise AssertionError(action)
@@ -126,13 +135,19 @@ def testbed() -> Iterator[Testbed]:
         yield testbed
 
 
-@pytest.fixture(params=["in memory", "systemd"])
-def making(request: pytest.FixtureRequest) -> Callable[[], Setting]:
+@pytest.fixture(params=["in memory", "systemd", "systemctl"])
+def making(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Setting]:
     """Say how to make each kind of setting."""
     if request.param == "in memory":
         return InMemory
     testbed: Testbed = request.getfixturevalue("testbed")
-    return lambda: Real(testbed)
+    if request.param == "systemd":
+        return lambda: Real(testbed)
+    monkeypatch.setattr(systemctl, "WATCH_INTERVAL", 0.1)
+    monkeypatch.setenv("PATH", f"{testbed.command_folder(tmp_path)}:{os.environ['PATH']}")
+    return lambda: CommandLine(testbed)
 
 
 @pytest_twisted.async_yield_fixture()  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
@@ -152,7 +167,7 @@ def test_provides(making: Callable[[], Setting]) -> None:
     """Both provide what they say."""
     setting = making()
     assert verifyObject(ISystem, setting.system)
-    assert setting.system.provider == "systemd_dbus"
+    assert setting.system.provider in ("systemd_dbus", "systemd_cli")
     setting.close()
 
 

@@ -48,6 +48,26 @@ class Testbed:
         command = ["busctl", f"--address={self.address}", *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout
 
+    def manage(self, method: str, *arguments: str) -> None:
+        """Call a method of its manager, as somebody else than the server."""
+        self.busctl(
+            "call",
+            "org.freedesktop.systemd1",
+            "/org/freedesktop/systemd1",
+            "org.freedesktop.systemd1.Manager",
+            method,
+            *arguments,
+        )
+
+    def is_running(self) -> bool:
+        """Say whether its manager is there."""
+        number = (self.folder / "manager.pid").read_text().strip()
+        try:
+            stat = Path(f"/proc/{number}/stat").read_text()
+        except OSError:
+            return False
+        return stat.rpartition(")")[2].split()[0] != "Z"
+
     def unit(self, method: str, unit: str) -> None:
         """Start, stop or restart a unit, as somebody else than the server."""
         self.busctl(
@@ -83,6 +103,17 @@ class Testbed:
     def signal_bus(self, number: signal.Signals) -> None:
         """Send the bus a signal."""
         os.kill(self.bus_process(), number)
+
+    def command_folder(self, folder: Path) -> Path:
+        """Return a folder with a ``systemctl`` that speaks to this systemd; it needs ``user`` mode."""
+        command = folder / "systemctl"
+        command.write_text(
+            f"#!/bin/sh\nXDG_RUNTIME_DIR={self.folder}/run DBUS_SESSION_BUS_ADDRESS={self.address} "
+            f"SYSTEMD_UNIT_PATH={self.folder}/units "
+            'exec /usr/bin/systemctl --user "$@"\n'
+        )
+        command.chmod(0o755)
+        return folder
 
     def inside(self, *command: str) -> list[str]:
         """Return the command that runs another inside its namespaces."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.error import ProcessTerminated
+from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
 from twisted.internet.interfaces import IDelayedCall, IProcessTransport
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
@@ -22,7 +22,7 @@ LONGEST_OUTPUT = 1024 * 1024
 class Finished(msgspec.Struct, frozen=True):
     """What became of a program. ``status`` is its exit code, None when a signal or the time limit ended it.
 
-    A program that isn't there ends with status 127, as in a shell.
+    A program that isn't there ends with status 127, one that can't be run with 126, as in a shell.
     """
 
     status: int | None
@@ -30,14 +30,22 @@ class Finished(msgspec.Struct, frozen=True):
     errors: str
 
 
+RunProgram = Callable[[Sequence[str], float], Deferred[Finished]]
+"""Runs a program for so many seconds at most; cancelling what it returns ends the program."""
+
+
 class _Program(ProcessProtocol):
     transport: IProcessTransport
 
     def __init__(self, reactor: Reactor, given: bytes, seconds: float) -> None:
-        self.finished: Deferred[Finished] = Deferred()
+        self.finished: Deferred[Finished] = Deferred(lambda _: self._kill())
         self._given = given
         self._output: dict[int, bytes] = {1: b"", 2: b""}
         self._limit: IDelayedCall = reactor.callLater(seconds, self._kill)
+
+    def forget(self) -> None:
+        """Never begin."""
+        self._limit.cancel()
 
     def connectionMade(self) -> None:
         """Give it its input."""
@@ -53,12 +61,20 @@ class _Program(ProcessProtocol):
         """Tell what became of it."""
         if self._limit.active():
             self._limit.cancel()
-        status = reason.value.exitCode if isinstance(reason.value, ProcessTerminated) else 0
-        output, errors = (self._output[number].decode("utf-8", "replace") for number in (1, 2))
-        self.finished.callback(Finished(status, output, errors))
+        self._finish(reason.value.exitCode if isinstance(reason.value, ProcessTerminated) else 0)
+
+    def _finish(self, status: int | None) -> None:
+        if not self.finished.called:
+            output, errors = (self._output[number].decode("utf-8", "replace") for number in (1, 2))
+            self.finished.callback(Finished(status, output, errors))
 
     def _kill(self) -> None:
-        self.transport.signalProcess("KILL")
+        """End the program, or at least the waiting: one that runs as somebody else can't be killed."""
+        try:
+            self.transport.signalProcess("KILL")
+        except (OSError, ProcessExitedAlready):
+            self.transport.loseConnection()
+            self._finish(None)
 
 
 def run(
@@ -66,12 +82,17 @@ def run(
 ) -> Deferred[Finished]:
     """Run a program in the C locale and return a Deferred of its end.
 
-    ``given`` is its standard input. It is killed when it takes longer than ``seconds``.
+    ``given`` is its standard input. It is killed when it takes longer than ``seconds``, or when the Deferred
+    is cancelled.
     """
     path = shutil.which(command[0])
     if path is None:
         return succeed(Finished(127, "", f"{command[0]} is not installed"))
     program = _Program(reactor, given, seconds)
     variables = {**os.environ, "LC_ALL": "C", **environment}
-    reactor.spawnProcess(program, path, list(command), variables)
+    try:
+        reactor.spawnProcess(program, path, list(command), variables)
+    except OSError as problem:  # no more processes, or no memory for one
+        program.forget()
+        return succeed(Finished(126, "", f"{command[0]} can't be run: {problem.strerror}"))
     return program.finished

@@ -17,15 +17,18 @@ DEFAULT_ALLOWED: Final = (
     "MoonCord",
     "KlipperScreen",
     "moonraker-telegram-bot",
+    "moonraker-obico",
     "sonar",
     "crowsnest",
+    "octoeverywhere",
+    "ratos-configurator",
 )
 """What a new ``moonraker.asvc`` allows."""
 
 PATTERNS: Final = ("klipper*.service", "moonraker*.service", "txraker*.service")
 """Shell patterns of the units that may be allowed without being listed."""
 
-_ALWAYS: Final = re.compile(r"(klipper|moonraker|txraker)([-_]?\d+)?")
+_ALWAYS: Final = ("klipper", "moonraker", "txraker")
 _NAME: Final = re.compile(r"[A-Za-z0-9:_.\\@-]{1,240}")
 _SUFFIX: Final = ".service"
 
@@ -57,8 +60,8 @@ def is_service(unit: str) -> bool:
 
 
 def is_always_allowed(service: str) -> bool:
-    """Say whether a service is Klipper's or ours by its name, one of several instances included."""
-    return _ALWAYS.fullmatch(service) is not None
+    """Say whether a service is Klipper's or ours by the beginning of its name, whichever instance."""
+    return service.startswith(_ALWAYS) and _NAME.fullmatch(service) is not None
 
 
 def parse_allowed(text: str) -> tuple[str, ...]:

@@ -88,11 +88,12 @@ class SystemdOverBus:
         self._life = run_aside(self._stay_connected(), "talking to systemd", self._report_fault)
 
     def stop(self) -> None:
+        session = self._session
         if self._life is not None:
             self._life.cancel()
         self._disappoint(SystemUnavailable("The server stops"))
-        if self._session is not None:
-            self._session.close()
+        if session is not None:
+            session.close()
 
     async def start_unit(self, unit: str) -> None:
         await self._job("StartUnit", unit, "start", "active", "activating")
