@@ -14,7 +14,7 @@ from txraker.assembly import assemble
 from txraker.config.configuration import Configuration
 from txraker.describe import declared_endpoints, documents
 from txraker.events import NOTIFICATIONS
-from txraker.system.klipper_log import KlipperLog
+from txraker.system.logfile import LogFile
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_everything_served_is_described(tmp_path: Path) -> None:
         MemoryReactorClock(),  # type: ignore[arg-type]  # it provides what a Reactor is
         Configuration.defaults(tmp_path),
         Logger(observer=LogPublisher()),
-        KlipperLog(),
+        LogFile(tmp_path / "x.log", str, print),
         no_restart,
     )
     assert {endpoint.name for endpoint in assembly.endpoints()} == {

@@ -28,19 +28,52 @@ from txraker.components.data_store.component import DataStore
 from txraker.components.extensions import ExtensionEndpoints
 from txraker.components.klippy_apis import KlippyApis, unknown_path
 from txraker.components.logs import Logs
+from txraker.components.machine.component import Machine
+from txraker.components.machine.peripherals import Peripherals
+from txraker.components.machine.services import Services
+from txraker.components.machine.sudo import SudoEndpoints
+from txraker.components.proc_stats import ProcStats
 from txraker.components.server import ServerEndpoints
 from txraker.config.configuration import Configuration
 from txraker.config.errors import ConfigError
-from txraker.config.options import AuthorizationOptions, DataStoreOptions, ServerOptions
+from txraker.config.options import (
+    AuthorizationOptions,
+    DataStoreOptions,
+    LogOptions,
+    MachineOptions,
+    ServerOptions,
+)
 from txraker.config.schema import NoOptions
-from txraker.events import Events, GcodeResponse, KlippyDisconnected, KlippyReady, KlippyShutdown
+from txraker.events import (
+    CpuThrottled,
+    Events,
+    GcodeResponse,
+    KlippyDisconnected,
+    KlippyReady,
+    KlippyShutdown,
+    Notification,
+    ProcStatUpdate,
+    ServiceStateChanged,
+)
 from txraker.faults import FaultReport, fault_report
-from txraker.interfaces import IComponent, ILogFile
+from txraker.interfaces import IComponent, ILogFile, ISystem
 from txraker.klippy.client import KlippyClient
 from txraker.klippy.socket import OneTryUnixEndpoint, PatientUnixEndpoint, socket_finder
-from txraker.reactor import Reactor
+from txraker.loader import ComponentLoader
+from txraker.reactor import Reactor, off_thread
 from txraker.server_warnings import ServerWarnings
+from txraker.system.host.facts import HostFactsReader
+from txraker.system.host.statistics import HostStatistics
+from txraker.system.host.throttling import find_throttled_bits
+from txraker.system.instances import Instances
 from txraker.system.klipper_log import KlipperLog
+from txraker.system.nothing import NoSystem
+from txraker.system.peripherals.canbus import CanBus
+from txraker.system.peripherals.libcamera import Libcamera
+from txraker.system.process import run
+from txraker.system.providers import configured_system
+from txraker.system.rolled import MIB, LogLimits
+from txraker.system.sudo import Sudo
 from txraker.transports.bridge import BridgeUpgrade
 from txraker.transports.link import LinkService
 from txraker.transports.listen import listen
@@ -49,6 +82,17 @@ from txraker.transports.web.request import LimitedSite
 from txraker.transports.web.resources import Door
 from txraker.transports.web.tree import site
 from txraker.transports.websocket import GOING_AWAY, ApiUpgrade, WebSocketFactory
+
+BROADCAST: tuple[type[Notification], ...] = (
+    KlippyReady,
+    KlippyShutdown,
+    KlippyDisconnected,
+    GcodeResponse,
+    ServiceStateChanged,
+    ProcStatUpdate,
+    CpuThrottled,
+)
+"""The events that every client is told of."""
 
 FAREWELL = 1.0
 """Seconds for which clients may take leave before their connections are cut."""
@@ -77,6 +121,7 @@ class Assembly:
     _log: Logger
     _report_fault: FaultReport
     _dispatcher: Dispatcher
+    log_options: LogOptions
     _port: IListeningPort | None = field(default=None, init=False)
     _local_port: LocalPort | None = field(default=None, init=False)
 
@@ -84,6 +129,11 @@ class Assembly:
     def address(self) -> tuple[str, int]:
         """The host and port it is configured to listen on."""
         return (self._options.host, self._options.port)
+
+    @property
+    def klippy_version(self) -> str | None:
+        """The version of the Klippy that was connected last."""
+        return self._klippy.host.software_version if self._klippy.host is not None else None
 
     @property
     def wants_debug(self) -> bool:
@@ -179,37 +229,6 @@ class Assembly:
             bridge.abort()
 
 
-@define(eq=False)
-class _Loader:
-    """Loads components, each on its own: one that raises is named as failed, and the rest works."""
-
-    dispatcher: Dispatcher
-    configuration: Configuration
-    warnings: ServerWarnings
-    report_fault: Callable[[str, BaseException], str]
-    loaded: list[IComponent] = field(factory=list, init=False)
-    names: list[str] = field(factory=list, init=False)
-    failed: list[str] = field(factory=list, init=False)
-
-    def load(self, name: str, build: Callable[[], IComponent]) -> None:
-        try:
-            component = build()
-            self.dispatcher.add(endpoints_of(component))
-            component.start()
-        except ConfigError as error:
-            self._fail(name, str(error))
-        except Exception as fault:
-            self._fail(name, f"incident {self.report_fault(f'loading {name}', fault)}")
-        else:
-            self.loaded.append(component)
-            self.names.append(name)
-
-    def _fail(self, name: str, reason: str) -> None:
-        self.failed.append(name)
-        self.configuration.failed(name)
-        self.warnings.put(f"failed {name}", f"Component '{name}' failed to load: {reason}")
-
-
 def assemble(
     reactor: Reactor,
     configuration: Configuration,
@@ -242,11 +261,11 @@ def assemble(
     socket = PatientUnixEndpoint(reactor, find_socket, log, warnings)
     klippy = KlippyClient(reactor, socket, events, report_fault, log)
     clients = Clients(options.max_websocket_connections, events)
-    for notification in (KlippyReady, KlippyShutdown, KlippyDisconnected, GcodeResponse):
+    for notification in BROADCAST:
         events.on(notification, clients.broadcast)
     dispatcher = Dispatcher(report_fault, partial(unknown_path, klippy), CancelledError)
 
-    loader = _Loader(dispatcher, configuration, warnings, report_fault)
+    loader = ComponentLoader(dispatcher, configuration, warnings, report_fault)
     configuration.read("klippy_apis", NoOptions)
     loader.load("klippy_apis", lambda: KlippyApis(klippy, klippy.status, events, dispatcher))
     loader.load(
@@ -257,8 +276,27 @@ def assemble(
     )
     configuration.read("extensions", NoOptions)
     loader.load("extensions", lambda: ExtensionEndpoints(clients, klippy, events))
+    log_options = configuration.read("logs", LogOptions)
+    limits = LogLimits(log_options.rolled_files, log_options.rolled_size * MIB)
+    configuration.read("proc_stats", NoOptions)
+    loader.load(
+        "proc_stats",
+        lambda: ProcStats(
+            reactor,
+            HostStatistics(Path("/")),
+            find_throttled_bits(Path("/"), reactor, report_fault),
+            events,
+            lambda: clients.websocket_count,
+            report_fault,
+            log,
+        ),
+    )
+    system, instances = _load_machine(loader, reactor, klippy, events, restart, log)
+    klipper_log = KlipperLog(
+        reactor, klippy, klippy.status, system, instances, off_thread(reactor), limits, log
+    )
     server = ServerEndpoints(klippy, clients, configuration, warnings, restart, loader.names, loader.failed)
-    logs = Logs({"moonraker": own_log, "klipper": KlipperLog()})
+    logs = Logs({"moonraker": own_log, "klipper": klipper_log})
     for core in (server, ConnectionEndpoints(clients), logs):
         dispatcher.add(endpoints_of(core))
 
@@ -289,8 +327,59 @@ def assemble(
         UnixClients(links),
     )
     return Assembly(
-        reactor, options, klippy, clients, loader.loaded, web, local, warnings, log, report_fault, dispatcher
+        reactor,
+        options,
+        klippy,
+        clients,
+        loader.loaded,
+        web,
+        local,
+        warnings,
+        log,
+        report_fault,
+        dispatcher,
+        log_options,
     )
+
+
+def _load_machine(
+    loader: ComponentLoader,
+    reactor: Reactor,
+    klippy: KlippyClient,
+    events: Events,
+    restart: Callable[[], Awaitable[None]],
+    log: Logger,
+) -> tuple[ISystem, Instances]:
+    """Load what deals with the machine, and return its service manager and what our units in it are."""
+    configuration, report_fault = loader.configuration, loader.report_fault
+    try:
+        options = configuration.read("machine", MachineOptions)
+    except ConfigError as error:
+        loader.fail("machine", str(error))
+        system: ISystem = NoSystem()
+        return system, Instances(system, klippy)
+    sudo, aside = Sudo(reactor, options.sudo_password), off_thread(reactor)
+    system = configured_system(options, reactor, sudo, loader.warnings, report_fault, log)
+    instances = Instances(system, klippy)
+    allowed = configuration.data_path / "moonraker.asvc"
+    services = Services(reactor, system, instances, events, allowed, restart, report_fault, log)
+    machine = Machine(
+        reactor,
+        system,
+        instances,
+        services,
+        klippy,
+        events,
+        HostFactsReader(Path("/")),
+        aside,
+        options.shutdown_action,
+        report_fault,
+        log,
+    )
+    root = Path("/")
+    peripherals = Peripherals(root, aside, Libcamera(root, aside, partial(run, reactor)), CanBus(reactor))
+    loader.load("machine", lambda: machine, services, SudoEndpoints(sudo), peripherals)
+    return system, instances
 
 
 def _path(address: str | None) -> Path | None:

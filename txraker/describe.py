@@ -19,10 +19,27 @@ from txraker.components.data_store.component import DataStore
 from txraker.components.extensions import ExtensionEndpoints
 from txraker.components.klippy_apis import KlippyApis
 from txraker.components.logs import Logs
+from txraker.components.machine.component import Machine
+from txraker.components.machine.peripherals import Peripherals
+from txraker.components.machine.services import Services
+from txraker.components.machine.sudo import SudoEndpoints
+from txraker.components.proc_stats import ProcStats
 from txraker.components.server import ServerEndpoints
 from txraker.events import NOTIFICATIONS
 
-DECLARING = (ServerEndpoints, ConnectionEndpoints, Logs, DataStore, KlippyApis, ExtensionEndpoints)
+DECLARING = (
+    ServerEndpoints,
+    ConnectionEndpoints,
+    Logs,
+    DataStore,
+    KlippyApis,
+    ExtensionEndpoints,
+    Machine,
+    Services,
+    SudoEndpoints,
+    Peripherals,
+    ProcStats,
+)
 """Every class that declares endpoints."""
 
 

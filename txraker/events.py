@@ -14,6 +14,7 @@ from attrs import Factory, define
 
 from txraker.api.jsonrpc import encode_notification
 from txraker.klippy.host import KlippyHost
+from txraker.system.services import UnitState
 
 
 class Notification(msgspec.Struct, frozen=True):
@@ -94,7 +95,7 @@ class ProcessSample(msgspec.Struct, frozen=True):
 
 
 class InterfaceUsage(msgspec.Struct, frozen=True):
-    """What went over a network interface since it came up; ``bandwidth`` is bytes a second, both ways, now."""
+    """What went over a network interface since it came up; ``bandwidth`` is bytes a second, both ways."""
 
     rx_bytes: int
     tx_bytes: int
@@ -153,6 +154,14 @@ class CpuThrottled(Notification, frozen=True):
     throttled_state: ThrottledState
 
 
+class ServiceStateChanged(Notification, frozen=True):
+    """Services that we may manage are doing otherwise than before, by their names."""
+
+    wire_name = "notify_service_state_changed"
+
+    services: dict[str, UnitState]
+
+
 NOTIFICATIONS: tuple[type[Notification], ...] = (
     KlippyReady,
     KlippyShutdown,
@@ -160,6 +169,7 @@ NOTIFICATIONS: tuple[type[Notification], ...] = (
     GcodeResponse,
     StatusUpdate,
     AgentEvent,
+    ServiceStateChanged,
     ProcStatUpdate,
     CpuThrottled,
 )

@@ -1,0 +1,1 @@
+"""The machine: what it is, its services, its power, its devices."""
