@@ -19,10 +19,14 @@ LONGEST_OUTPUT = 1024 * 1024
 """Bytes of its output that are kept."""
 
 
+NOT_INSTALLED, NOT_RUNNABLE = 127, 126
+"""The statuses of programs that never began, as in a shell."""
+
+
 class Finished(msgspec.Struct, frozen=True):
     """What became of a program. ``status`` is its exit code, None when a signal or the time limit ended it.
 
-    A program that isn't there ends with status 127, one that can't be run with 126, as in a shell.
+    A program that isn't there ends as ``NOT_INSTALLED``, one that can't be begun as ``NOT_RUNNABLE``.
     """
 
     status: int | None
@@ -87,12 +91,12 @@ def run(
     """
     path = shutil.which(command[0])
     if path is None:
-        return succeed(Finished(127, "", f"{command[0]} is not installed"))
+        return succeed(Finished(NOT_INSTALLED, "", f"{command[0]} is not installed"))
     program = _Program(reactor, given, seconds)
     variables = {**os.environ, "LC_ALL": "C", **environment}
     try:
         reactor.spawnProcess(program, path, list(command), variables)
     except OSError as problem:  # no more processes, or no memory for one
         program.forget()
-        return succeed(Finished(126, "", f"{command[0]} can't be run: {problem.strerror}"))
+        return succeed(Finished(NOT_RUNNABLE, "", f"{command[0]} can't be run: {problem.strerror}"))
     return program.finished

@@ -10,7 +10,7 @@ from attrs import define, field
 
 from txraker.reactor import Reactor
 from txraker.system.errors import NotPermitted
-from txraker.system.process import Finished, run
+from txraker.system.process import NOT_INSTALLED, Finished, run
 
 _ACCESS_WITHIN = 10.0
 _REFUSED = 1
@@ -42,8 +42,9 @@ class Sudo:
         if not self.is_needed:
             return await run(self._reactor, command, seconds)
         finished = await self._sudo(command, seconds, self._password)
-        if finished.status == _REFUSED and finished.errors.lstrip().startswith("sudo:"):
-            raise NotPermitted(f"The user {self.user} may not run {command[0]} by sudo: {_reason(finished)}")
+        reason = _refusal(finished)
+        if reason:
+            raise NotPermitted(f"The user {self.user} may not run {command[0]} by sudo: {reason}")
         return finished
 
     async def has_access(self) -> bool:
@@ -70,5 +71,9 @@ class Sudo:
         return await run(self._reactor, prompt, seconds, f"{password}\n".encode())
 
 
-def _reason(finished: Finished) -> str:
-    return finished.errors.strip().splitlines()[-1].removeprefix("sudo: ")
+def _refusal(finished: Finished) -> str:
+    """Return why sudo itself ended, empty when it ran the command: then the last word was the command's."""
+    if finished.status == NOT_INSTALLED:
+        return finished.errors
+    last = finished.errors.strip().rpartition("\n")[2]
+    return last.removeprefix("sudo: ") if finished.status == _REFUSED and last.startswith("sudo: ") else ""
