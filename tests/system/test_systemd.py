@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -317,31 +318,47 @@ def as_nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
-RULE = """\
-polkit.addRule(function(action, subject) {{
-    if (action.id == "org.freedesktop.systemd1.manage-units" && action.lookup("unit") == "klipper.service") {{
-        return polkit.Result.YES;
-    }}
-}});
-"""
+def documented_rule(user: str) -> str:
+    """Return the rule that the documentation gives, for a user."""
+    text = (Path(__file__).parents[2] / "docs" / "systemd.md").read_text()
+    found = re.search(r"^```js\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert found
+    assert '"pi"' in found[1]
+    return found[1].replace('"pi"', f'"{user}"')
 
 
 @async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
 async def test_permissions() -> None:
-    """PolicyKit's refusals name who may not do what; what a rule permits for one unit is permitted."""
+    """PolicyKit's refusals name who may not do what; what the documentation's rule permits is permitted."""
     with systemd("system") as testbed:
         for unit in ("klipper.service", "slow.service"):
             testbed.write_unit(unit, HEAD + UNITS[unit])
-        (testbed.folder / "rules" / "50-klipper.rules").write_text(RULE.format())
         setting = Setting(testbed)
         with as_nobody():
             setting.system.start()
-            await setting.system.restart_unit("klipper.service")
-            with pytest.raises(NotPermitted, match=r"The user pi may not restart slow\.service: "):
-                await setting.system.restart_unit("slow.service")
+            for unit in ("klipper.service", "slow.service"):
+                with pytest.raises(NotPermitted, match=rf"The user pi may not restart {unit}: "):
+                    await setting.system.restart_unit(unit)
             with pytest.raises(NotPermitted, match="The user pi may not reboot the machine: "):
                 await setting.system.power("reboot")
+        (testbed.folder / "rules" / "60-txraker.rules").write_text(documented_rule("nobody"))
+        with as_nobody():
+            await until_permitted(setting, "klipper.service")
+            with pytest.raises(NotPermitted, match=r"The user pi may not restart slow\.service: "):
+                await setting.system.restart_unit("slow.service")
+            await setting.system.power("reboot")
+            await until(lambda: not testbed.is_running())
         setting.system.stop()
+
+
+async def until_permitted(setting: Setting, unit: str) -> None:
+    """Restart a unit as soon as PolicyKit has read its new rules."""
+    for _ in range(100):
+        with suppress(NotPermitted):
+            await setting.system.restart_unit(unit)
+            return
+        await deferLater(reactor, 0.05)
+    raise AssertionError("it is never permitted")
 
 
 @pytest.mark.parametrize("action", ["reboot", "poweroff"])
