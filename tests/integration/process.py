@@ -36,10 +36,11 @@ def configure(data_path: Path, text: str) -> None:
     (folder / "txraker.conf").write_text(text)
 
 
-def trusting(port: int, more: str = "") -> str:
-    """Return a configuration that listens on a loopback port and trusts loopback."""
+def trusting(port: int, more: str = "", provider: str = "none") -> str:
+    """Return a configuration that listens on a loopback port and trusts loopback, without any bus."""
     return (
-        f"[server]\nhost: 127.0.0.1\nport: {port}\n[authorization]\ntrusted_clients:\n    127.0.0.0/8\n{more}"
+        f"[machine]\nprovider: {provider}\n[server]\nhost: 127.0.0.1\nport: {port}\n"
+        f"[authorization]\ntrusted_clients:\n    127.0.0.0/8\n{more}"
     )
 
 

@@ -67,7 +67,7 @@ def host(testbed: Testbed, tmp_path: Path) -> Iterator[Host]:
     """Run a printer as a service, and a server."""
     port = free_port()
     data = tmp_path / "data"
-    configure(data, trusting(port))
+    configure(data, trusting(port, provider="systemd_dbus"))
     for folder in ("comms", "gcodes", "logs"):
         (data / folder).mkdir()
     testbed.write_unit("klipper.service", UNIT.format(python=sys.executable, data=data))

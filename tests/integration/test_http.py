@@ -45,7 +45,7 @@ def test_server_info(port: int) -> None:
     info = ask(port, "/server/info").json["result"]
     assert info["klippy_connected"] is True
     assert info["klippy_state"] == "ready"
-    assert info["components"] == ["klippy_apis", "data_store", "extensions"]
+    assert info["components"] == ["klippy_apis", "data_store", "extensions", "proc_stats", "machine"]
     assert info["failed_components"] == []
     assert info["registered_directories"] == []
     assert info["missing_klippy_requirements"] == []

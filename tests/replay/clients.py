@@ -48,6 +48,9 @@ klippy_uds_address: {klippy}
 [authorization]
 trusted_clients:
   {host}
+
+[machine]
+provider: none
 """
 
 

@@ -1,0 +1,1 @@
+"""What is plugged in, on machines that are trees of files."""
