@@ -115,6 +115,7 @@ class Assembly:
     _klippy: KlippyClient
     _clients: Clients
     _components: Sequence[IComponent]
+    _logs: Logs
     _site: LimitedSite
     _local: LocalSocket
     warnings: ServerWarnings
@@ -205,6 +206,7 @@ class Assembly:
         self._site.finish_connections()
         await self._dismiss_clients()
         self._site.cut_connections()
+        await self._logs.finished()
         await self._klippy.stop()
         for component in self._components:
             try:
@@ -332,6 +334,7 @@ def assemble(
         klippy,
         clients,
         loader.loaded,
+        logs,
         web,
         local,
         warnings,

@@ -7,7 +7,9 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -168,6 +170,29 @@ def test_rename_that_fails(host: Host) -> None:
     host.process.wait_for(host.port, "ready")
     assert host.testbed.main_process("klipper.service") not in (0, before)
     assert host.rolled == []
+
+
+SLOW = "ExecStop=/usr/bin/sleep 2\n"
+
+
+@pytest.mark.parametrize("ending", ["restart", "end"])
+def test_server_that_ends(host: Host, ending: str) -> None:
+    """A server that is told to end or to restart in the middle of a rollover leaves Klipper running."""
+    unit = UNIT.format(python=sys.executable, data=host.data)
+    host.testbed.write_unit("klipper.service", unit + SLOW)
+    before = host.testbed.main_process("klipper.service")
+    with ThreadPoolExecutor() as threads:
+        rolling = threads.submit(host.roll, application="klipper")
+        while host.testbed.state("klipper.service") != "deactivating":
+            assert not rolling.done()
+        if ending == "end":
+            host.process.terminate()
+        else:
+            assert ask(host.port, "/server/restart", "POST").json == {"result": "ok"}
+    deadline = time.monotonic() + PATIENCE
+    while host.testbed.main_process("klipper.service") in (0, before):
+        assert time.monotonic() < deadline, "Klipper doesn't run"
+    assert len(host.rolled) == 1
 
 
 def test_start_that_fails(host: Host) -> None:

@@ -83,11 +83,16 @@ class Testbed:
 
     def main_process(self, unit: str) -> int:
         """Return the main process id of a service, 0 when it doesn't run."""
+        return int(self._property(unit, "Service", "MainPID"))
+
+    def state(self, unit: str) -> str:
+        """Return the active state of a unit."""
+        return self._property(unit, "Unit", "ActiveState").strip('"')
+
+    def _property(self, unit: str, interface: str, name: str) -> str:
         path = "/org/freedesktop/systemd1/unit/" + unit.replace("-", "_2d").replace(".", "_2e")
-        answer = self.busctl(
-            "get-property", "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Service", "MainPID"
-        )
-        return int(answer.split()[1])
+        systemd1 = "org.freedesktop.systemd1"
+        return self.busctl("get-property", systemd1, path, f"{systemd1}.{interface}", name).split()[1]
 
     def bus_process(self) -> int:
         """Return the process id of the bus."""

@@ -63,6 +63,11 @@ class Logs:
         finally:
             self._one_at_a_time.release()
 
+    async def finished(self) -> None:
+        """Return when no rollover is under way: if we ended amid one, Klipper would stay stopped."""
+        await self._one_at_a_time.acquire()
+        self._one_at_a_time.release()
+
     async def _roll(self, names: Iterable[str]) -> Rollover:
         rolled_over, failed = [], {}
         for name in names:
