@@ -159,6 +159,7 @@ def test_nobody_to_ask(tmp_path: Path) -> None:
     setting = Setting.usual(tmp_path)
     setting.system.problem = SystemUnavailable("No D-Bus at unix:path=/nowhere")
     setting.begin()
+    assert (tmp_path / "moonraker.asvc").exists()
     info = setting.info()
     assert (info["available_services"], info["service_state"]) == ([], {})
     assert info["instance_ids"] == {"moonraker": "moonraker", "klipper": "klipper"}

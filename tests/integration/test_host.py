@@ -203,6 +203,23 @@ def test_start_that_fails(host: Host) -> None:
     assert len(host.rolled) == 1
 
 
+def test_bus_that_dies_amid_a_rollover(host: Host) -> None:
+    """When the bus dies while Klipper stops, that is told, and the next bus starts Klipper again."""
+    unit = UNIT.format(python=sys.executable, data=host.data)
+    host.testbed.write_unit("klipper.service", unit + SLOW)
+    before = host.testbed.main_process("klipper.service")
+    with ThreadPoolExecutor() as threads:
+        rolling = threads.submit(host.roll, application="klipper")
+        while host.testbed.state("klipper.service") != "deactivating":
+            assert not rolling.done()
+        host.testbed.signal_bus(signal.SIGKILL)
+        answer = rolling.result()
+    assert answer["rolled_over"] == []
+    assert "The connection to the bus has ended" in answer["failed"]["klipper"]
+    host.process.wait_for(host.port, "ready")
+    assert host.testbed.main_process("klipper.service") not in (0, before)
+
+
 def test_bus_that_dies(host: Host) -> None:
     """A bus that dies costs nothing but an error while it is away."""
     host.testbed.signal_bus(signal.SIGKILL)

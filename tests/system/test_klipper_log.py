@@ -271,13 +271,17 @@ def test_ourselves(setting: Setting) -> None:
         (KlippyHost(peer=812, process_id=1), UNIT),
         (KlippyHost(peer=1, process_id=812), UNIT),
         (KlippyHost(peer=1), None),
-        (KlippyHost(peer=None, process_id=812), None),
-        (KlippyHost(peer=4, process_id=812), None),
+        (KlippyHost(peer=1, process_id=900), "voron.service"),
+        (KlippyHost(peer=None, process_id=812), UNIT),
+        (KlippyHost(peer=4, process_id=812), UNIT),
+        (KlippyHost(peer=4, process_id=900), None),
+        (KlippyHost(peer=900, process_id=812), "voron.service"),
         (KlippyHost(), None),
     ],
 )
 def test_detection(setting: Setting, host: KlippyHost, unit: str | None) -> None:
-    """The socket's peer names the service; only when that is systemd itself, Klippy's own word counts."""
+    """The socket's peer names the service; if that is systemd or nobody's, Klippy's own word is weighed."""
+    setting.system.processes[900] = "voron.service"
     setting.bench.klippy.host = host
     assert result_of(Instances(setting.system, setting.bench.klippy).klipper_unit()) == unit
 

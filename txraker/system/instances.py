@@ -7,13 +7,15 @@ import os
 from attrs import define, field
 
 from txraker.interfaces import IKlippy, ISystem
+from txraker.klippy.host import KlippyHost
 from txraker.system.errors import NotSupported, SystemUnavailable
 
 _INIT = 1
-"""The process id of systemd, which listens on Klippy's socket when the unit is activated by it.
+"""The process id of systemd, which listens on Klippy's socket when the unit is activated by it."""
 
-Only then Klippy's own word for its process id is taken: from within a container it would name some other
-process of this machine.
+_KLIPPERS = "klipper"
+"""How a unit is named that is found by Klippy's own word for its process id: what a Klippy in a container
+says is the id of some other process here.
 """
 
 
@@ -53,10 +55,19 @@ class Instances:
         if host is not self._klipper_of:
             self._klipper, self._klipper_of = None, host
         if self._klipper is None and host is not None and self._klippy.connected:
-            unit = await self._unit_of(host.process_id if host.peer == _INIT else host.peer)
+            unit = await self._unit_of_klippy(host)
             if unit is not None and unit != await self.own_unit() and self._klipper_of is host:
                 self._klipper = unit
         return self._klipper
+
+    async def _unit_of_klippy(self, host: KlippyHost) -> str | None:
+        if host.peer == _INIT:
+            return await self._unit_of(host.process_id)
+        unit = await self._unit_of(host.peer)
+        if unit is None:
+            said = await self._unit_of(host.process_id)
+            unit = said if said is not None and said.startswith(_KLIPPERS) else None
+        return unit
 
     async def _unit_of(self, process_id: int | None) -> str | None:
         if process_id is None:

@@ -86,6 +86,7 @@ class Machine:
     _waiting: list[Deferred[None]] = field(factory=list, init=False)
 
     def start(self) -> None:
+        self._services.start()
         self._system.start()
         self._events.on(KlippyIdentified, lambda _: self._find_services())
         self._find_services()

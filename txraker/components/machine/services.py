@@ -108,6 +108,10 @@ class Services:
     def _is_allowed(self, name: str) -> bool:
         return is_always_allowed(name) or name in self._listed()
 
+    def start(self) -> None:
+        """Make the list of services that are allowed, if there is none."""
+        self._listed()
+
     async def refresh(self) -> None:
         """Find out which services there are. Raises what ISystem raises."""
         for service in await self._available():
