@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from twisted.internet.defer import DeferredLock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import Logger, LogPublisher
 
@@ -37,6 +38,7 @@ def test_everything_served_is_described(tmp_path: Path) -> None:
         Configuration.defaults(tmp_path),
         Logger(observer=LogPublisher()),
         LogFile(tmp_path / "x.log", str, print),
+        DeferredLock(),
         no_restart,
     )
     assert {endpoint.name for endpoint in assembly.endpoints()} == {

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from attrs import define, field
-from twisted.internet.defer import CancelledError, maybeDeferred
+from twisted.internet.defer import CancelledError, DeferredLock, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
@@ -236,16 +236,19 @@ def assemble(
     configuration: Configuration,
     log: Logger,
     own_log: ILogFile,
+    rollovers: DeferredLock,
     restart: Callable[[], Awaitable[None]],
     klippy_socket: Path | None = None,
 ) -> Assembly:
     """Build a printer's server.
 
-    ``klippy_socket`` overrules what is configured. Raises ConfigError when ``[server]`` or
-    ``[authorization]`` can't be honoured; anything less is a warning.
+    ``klippy_socket`` overrules what is configured; ``rollovers`` is held while a log is rolled over. Raises
+    ConfigError when ``[server]``, ``[authorization]`` or ``[logs]`` can't be honoured; anything less is a
+    warning.
     """
     options = configuration.read("server", ServerOptions)
     authorization = configuration.read("authorization", AuthorizationOptions)
+    log_options = configuration.read("logs", LogOptions)
     if authorization.force_logins:
         raise ConfigError(
             "can't be enforced yet: txraker has no users to log in",
@@ -278,7 +281,6 @@ def assemble(
     )
     configuration.read("extensions", NoOptions)
     loader.load("extensions", lambda: ExtensionEndpoints(clients, klippy, events))
-    log_options = configuration.read("logs", LogOptions)
     limits = LogLimits(log_options.rolled_files, log_options.rolled_size * MIB)
     configuration.read("proc_stats", NoOptions)
     loader.load(
@@ -298,7 +300,7 @@ def assemble(
         reactor, klippy, klippy.status, system, instances, off_thread(reactor), limits, log
     )
     server = ServerEndpoints(klippy, clients, configuration, warnings, restart, loader.names, loader.failed)
-    logs = Logs({"moonraker": own_log, "klipper": klipper_log})
+    logs = Logs({"moonraker": own_log, "klipper": klipper_log}, rollovers)
     for core in (server, ConnectionEndpoints(clients), logs):
         dispatcher.add(endpoints_of(core))
 

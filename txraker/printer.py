@@ -10,7 +10,7 @@ from pathlib import Path
 
 from attrs import define, field
 from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import (
@@ -62,6 +62,7 @@ class PrinterServer(Service):
     _successor: Assembly | None = field(default=None, init=False)
     _replacing: IDelayedCall | None = field(default=None, init=False)
     _lasting: dict[str, str] = field(factory=dict, init=False)
+    _rollovers: DeferredLock = field(factory=DeferredLock, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._log_file = LogFile(
@@ -116,12 +117,14 @@ class PrinterServer(Service):
         try:
             configuration = load(self.data_path, self._config_path)
             successor = self._assemble(configuration)
-            if successor.address != self._current.address:
-                await self._listen_elsewhere(successor)
         except ConfigError as error:
             raise BadRequest(f"The configuration can't be used: {error}") from None
-        except CannotListenError as error:
-            raise BadRequest(f"The new address can't be used: {error}") from None
+        if successor.address != self._current.address:
+            try:
+                await self._listen_elsewhere(successor)
+            except CannotListenError as error:
+                await successor.stop()
+                raise BadRequest(f"The new address can't be used: {error}") from None
         self._configuration = configuration
         self._successor = successor
         self._replacing = self._reactor.callLater(LAST_WORDS, self._replace, successor)
@@ -181,6 +184,7 @@ class PrinterServer(Service):
             configuration,
             self._log,
             self._log_file,
+            self._rollovers,
             self.restart,
             self._simulated_socket if self._simulate else None,
         )

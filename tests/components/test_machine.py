@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 
 from tests.components.bench import ComponentBench
 from tests.tools import Logged
-from txraker.components.machine.component import SERVICES_WITHIN, Machine
+from txraker.components.machine.component import LOOK_INTERVAL, SERVICES_WITHIN, Machine
 from txraker.components.machine.services import LAST_WORDS, Services
 from txraker.errors import ApiError, BadRequest, InternalError
 from txraker.events import ServiceStateChanged
@@ -150,6 +150,7 @@ def test_service_of_others(setting: Setting) -> None:
 def test_service_that_comes_later(setting: Setting) -> None:
     """A service that is installed while we run is found by the next look."""
     setting.system.units["KlipperScreen.service"] = RUNNING
+    setting.bench.clock.advance(LOOK_INTERVAL)
     setting.info()
     assert "KlipperScreen" in setting.info()["available_services"]
 
@@ -297,6 +298,29 @@ def test_allowed_file_that_cannot_be_read(setting: Setting) -> None:
     with pytest.raises(BadRequest, match="not allowed"):
         setting.call("machine.services.restart", service="crowsnest")
     assert any("moonraker.asvc" in line for line in setting.logged.lines)
+
+
+def test_one_bad_service(setting: Setting) -> None:
+    """A service that can't be looked at doesn't hide the others."""
+    (setting.data / "moonraker.asvc").write_text("aaa\nssh\n")
+    setting.system.units["aaa.service"] = RUNNING
+    setting.system.spoiled.add("aaa.service")
+    setting.bench.clock.advance(LOOK_INTERVAL)
+    setting.info()
+    assert "ssh" in setting.info()["available_services"]
+    assert any("aaa.service can't be watched" in line for line in setting.logged.lines)
+
+
+def test_asking_often(setting: Setting) -> None:
+    """However often clients ask what there is, services are looked for once in a while."""
+    before = setting.system.looks
+    for _ in range(50):
+        setting.info()
+    assert setting.system.looks == before
+    setting.bench.clock.advance(LOOK_INTERVAL)
+    for _ in range(50):
+        setting.info()
+    assert setting.system.looks == before + 1
 
 
 def test_klippy_under_another_name(setting: Setting) -> None:

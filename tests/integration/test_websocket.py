@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -262,6 +263,22 @@ def test_restart_refuses_a_broken_configuration(tmp_path: Path, connect: Connect
             assert reply.status == 400
             assert "txraker.conf" in reply.json["error"]["message"]
         assert "result" in client.call("server.info")
+
+
+def test_restart_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
+    """A server that can't be replaced is as it was, however often that is tried."""
+    port, data = free_port(), tmp_path / "data"
+    configure(data, trusting(port))
+    with twistd(tmp_path, "-d", str(data)) as process, socket.socket() as taken:
+        process.wait_for(port)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        configure(data, trusting(taken.getsockname()[1]))
+        counts = []
+        for _ in range(6):
+            assert ask(port, "/server/restart", "POST").status == 400
+            counts.append(len(list(Path(f"/proc/{process.process.pid}/fd").iterdir())))
+        assert counts[-1] <= counts[0] + 1
 
 
 def test_component_that_cannot_load(tmp_path: Path) -> None:

@@ -19,9 +19,11 @@ from txraker.interfaces import ILogFile
 from txraker.klippy.host import KlippyHost
 from txraker.system.errors import JobFailed, NotPermitted, SystemUnavailable
 from txraker.system.instances import Instances
-from txraker.system.klipper_log import ANSWER_WITHIN, START_PAUSES, KlipperLog
+from txraker.system.klipper_log import ANSWER_WITHIN, FAILURES, RENAME_WITHIN, START_PAUSES, KlipperLog
 from txraker.system.rolled import LogLimits, rolled_files
-from txraker.testing.system import RUNNING, MemorySystem
+from txraker.system.services import UnitState
+from txraker.testing.klippy import MemoryKlippy
+from txraker.testing.system import RUNNING, STOPPED, MemorySystem
 from txraker.testing.threads import at_once
 
 UNIT = "klipper.service"
@@ -43,7 +45,9 @@ class Setting:
         klippy = self.bench.klippy
         klippy.host = KlippyHost(peer=812, process_id=812, log_file=str(self.path))
         klippy.answers["objects/query"] = self.bench.subscribed
+        klippy.answers["info"] = lambda _: {"state": klippy.state}
         self.bench.up()
+        result_of(self.system.watch(UNIT, self.follow))
         self.log = KlipperLog(
             self.bench.clock,
             klippy,
@@ -55,6 +59,13 @@ class Setting:
             self.logged.logger(),
             lambda: NOW,
         )
+
+    def follow(self, state: UnitState) -> None:
+        """Let Klippy go when its service stops, and come when it starts."""
+        if state == STOPPED and self.bench.klippy.connected:
+            self.bench.klippy.disconnect()
+        elif state == RUNNING and not self.bench.klippy.connected:
+            self.bench.up()
 
     def roll(self) -> Outcome[Path]:
         """Begin a rollover, and let Klippy answer."""
@@ -161,6 +172,7 @@ def test_klippy_that_went(setting: Setting) -> None:
     """A Klippy that has gone since is started again, with a fresh log."""
     setting.roll().result()
     setting.path.write_text("crashed")
+    setting.system.become(UNIT, UnitState("failed", "failed"))
     setting.bench.klippy.disconnect()
     setting.roll().result()
     assert setting.aside == ["crashed", "old log"]
@@ -189,10 +201,70 @@ def test_klippy_that_refuses(setting: Setting) -> None:
 
 @pytest.mark.parametrize("state", ["startup", "error", "shutdown"])
 def test_klippy_that_cannot_print(setting: Setting, state: str) -> None:
-    """A Klippy that isn't ready isn't asked."""
+    """A Klippy that isn't ready by its own word isn't printing."""
+    setting.bench.klippy.answers["info"] = lambda _: {"state": state}
     setting.bench.klippy.answers["objects/query"] = lambda _: Deferred()
-    setting.bench.klippy.become(state)  # type: ignore[arg-type]  # one of the states
     assert setting.roll().result()
+
+
+def test_klippy_that_was_met_just_now(setting: Setting) -> None:
+    """A Klippy whose state we haven't learned yet may be printing: it is asked."""
+    setting.bench.status["print_stats"] = {"state": "printing"}
+    setting.bench.klippy.disconnect()
+    setting.bench.klippy.connect()
+    setting.bench.klippy.answers["info"] = lambda _: {"state": "ready"}
+    assert setting.bench.klippy.state == "startup"
+    assert str(setting.roll().error) == "Cannot rollover log while printing"
+    assert setting.system.done == []
+
+
+def test_klippy_out_of_sight(setting: Setting) -> None:
+    """A Klippy that runs and isn't connected may be printing, too."""
+    result_of(Instances(setting.system, setting.bench.klippy).klipper_unit())
+    assert result_of(setting.log._instances.klipper_unit()) == UNIT
+    setting.bench.klippy.disconnect()
+    assert str(setting.roll().error) == "Klippy doesn't say whether it is printing"
+    assert setting.system.done == []
+
+
+def test_klippy_that_outlives_its_service(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Klippy that still runs when its service has stopped still writes its log, which is left to it."""
+    monkeypatch.setattr(MemoryKlippy, "disconnect", lambda klippy: None)
+    rolling = setting.roll()
+    setting.bench.clock.pump([0.1] * 30)
+    assert "still runs" in str(rolling.error)
+    assert setting.path.read_text() == "old log"
+    assert setting.system.units[UNIT] == RUNNING
+
+
+def test_slow_disk(setting: Setting) -> None:
+    """A disk that doesn't answer keeps Klipper stopped for bounded time."""
+    setting.log._off_thread = lambda work: Deferred()  # it never ends
+    rolling = setting.roll()
+    setting.bench.clock.pump([RENAME_WITHIN])
+    assert "the disk doesn't answer" in str(rolling.error)
+    assert setting.system.units[UNIT] == RUNNING
+
+
+def test_defect(setting: Setting) -> None:
+    """Even a defect of ours doesn't leave Klipper stopped."""
+
+    def fail(work: object) -> Deferred[object]:
+        raise ZeroDivisionError
+
+    setting.log._off_thread = fail  # type: ignore[assignment]  # a defect
+    assert isinstance(setting.roll().error, ZeroDivisionError)
+    assert setting.system.units[UNIT] == RUNNING
+
+
+def test_start_that_succeeds_later(setting: Setting) -> None:
+    """A start that fails, because there were too many of late, is tried again."""
+    setting.system.failing[f"start {UNIT}"] = JobFailed("start limit")
+    rolling = setting.roll()
+    setting.bench.clock.pump(START_PAUSES[:2])
+    del setting.system.failing[f"start {UNIT}"]
+    setting.bench.clock.pump(START_PAUSES[2:3])
+    assert rolling.result()
 
 
 def test_stop_fails(setting: Setting) -> None:
@@ -218,14 +290,18 @@ def test_rename_fails(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None
 def test_start_fails(setting: Setting) -> None:
     """When Klipper can't be started, that is said, though its log was put aside."""
     setting.system.failing[f"start {UNIT}"] = JobFailed("exit code 1")
-    assert str(setting.roll().error) == "exit code 1"
+    rolling = setting.roll()
+    setting.bench.clock.pump(START_PAUSES[:FAILURES])
+    assert str(rolling.error) == "exit code 1"
     assert setting.aside == ["old log"]
 
 
 def test_everything_fails(setting: Setting) -> None:
     """All reasons are said, and logged."""
     setting.system.failing |= {f"stop {UNIT}": JobFailed("no stop"), f"start {UNIT}": JobFailed("no start")}
-    assert str(setting.roll().error) == "no stop; no start"
+    rolling = setting.roll()
+    setting.bench.clock.pump(START_PAUSES[:FAILURES])
+    assert str(rolling.error) == "no stop; no start"
     assert "no stop" in setting.logged.lines[-1]
 
 

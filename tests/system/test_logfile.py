@@ -150,18 +150,76 @@ def test_directory_that_is_not_writable(
     assert told[0].endswith("x.log: Permission denied")
 
 
-def test_file_of_somebody_else(tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that we may write and not change the mode of is written."""
-
-    def refuse(*_: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "fchmod", refuse)
-    log = LogFile(tmp_path / "x.log", lambda: "header\n", told.append)
+def test_mode_of_an_existing_file(tmp_path: Path, told: list[str]) -> None:
+    """The mode that somebody gave to the file is left as it is."""
+    path = tmp_path / "x.log"
+    path.touch(0o600)
+    path.chmod(0o600)
+    log = LogFile(path, lambda: "header\n", told.append)
     log.open()
-    say(log, "hello")
     log.close()
-    assert "hello" in log.path.read_text()
+    assert mode(path) == 0o600
+    assert path.read_text() == "header\n"
+
+
+def test_file_that_is_removed(log: LogFile, tmp_path: Path) -> None:
+    """When somebody removes the file or moves it away, a new one is begun, which can be rolled over."""
+    log.path.rename(tmp_path / "moved")
+    say(log, "after the move")
+    assert "after the move" in log.path.read_text()
+    log.path.unlink()
+    assert result_of(log.rollover()).read_text().startswith("header")
+    assert "after the move" not in (tmp_path / "moved").read_text()
+
+
+def test_disk_that_is_full_at_midnight(tmp_path: Path, told: list[str]) -> None:
+    """What goes wrong while a file is put aside ends when there is a place to write to again."""
+    hours = [0.0]
+    log = by_the_clock(tmp_path, told, hours)
+    log.open()
+    whole, log._file = log._file, Path("/dev/full").open("w")  # noqa: SIM115  # the log closes it
+    say(log, "lost")
+    hours[0] = 24
+    say(log, "kept")
+    log.close()
+    assert whole is not None
+    whole.close()
+    assert "kept" in log.path.read_text()
+    assert [bool(text) for text in told] == [True, False]
+
+
+def test_folder_that_comes_back(tmp_path: Path, told: list[str]) -> None:
+    """A file that couldn't be opened is tried again after a while."""
+    hours = [0.0]
+    log = by_the_clock(tmp_path / "later", told, hours)
+    log.open()
+    say(log, "lost")
+    (tmp_path / "later").mkdir()
+    say(log, "lost, too")
+    hours[0] = 0.01
+    say(log, "kept")
+    log.close()
+    assert [bool(text) for text in told] == [True, False]
+    assert log.path.read_text().startswith("header\n")
+    assert "kept" in log.path.read_text()
+    assert "lost" not in log.path.read_text()
+
+
+def test_link(tmp_path: Path, told: list[str]) -> None:
+    """Where the file is a link, what it leads to is put aside, and the link stays."""
+    (tmp_path / "disk").mkdir()
+    path = tmp_path / "moonraker.log"
+    path.symlink_to(tmp_path / "disk" / "real.log")
+    log = LogFile(path, lambda: "header\n", told.append)
+    log.open()
+    say(log, "before")
+    aside = result_of(log.rollover())
+    say(log, "after")
+    log.close()
+    assert aside.parent == tmp_path / "disk"
+    assert "before" in aside.read_text()
+    assert path.is_symlink()
+    assert "after" in (tmp_path / "disk" / "real.log").read_text()
 
 
 def test_disk_that_is_full_for_a_while(
@@ -194,20 +252,23 @@ def test_modes(tmp_path: Path, told: list[str]) -> None:
     assert (mode(log.path), mode(aside)) == (0o644, 0o644)
 
 
-def test_failed_rollover(log: LogFile, tmp_path: Path) -> None:
+def test_failed_rollover(log: LogFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log that can't be renamed is written as before, the reason is said, and nothing is left behind."""
-    moved = tmp_path / "moved"
-    log.path.rename(moved)
-    with pytest.raises(RolloverFailed, match=r"moonraker\.log"):
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(RolloverFailed, match=r"Can't rename moonraker\.log: Permission denied"):
         result_of(log.rollover())
     say(log, "still here")
-    assert "still here" in moved.read_text()
-    assert list(tmp_path.iterdir()) == [moved]
+    assert "still here" in log.path.read_text()
+    assert list(tmp_path.iterdir()) == [log.path]
 
 
 def by_the_clock(tmp_path: Path, told: list[str], hours: list[float]) -> LogFile:
     """Make a log on a clock of its own: so many hours after noon."""
-    noon = datetime.now().replace(hour=12, minute=0, second=0)  # the time on the wall
+    noon = datetime.now().astimezone().replace(hour=12, minute=0, second=0)  # the time on the wall
     return LogFile(
         tmp_path / "x.log", lambda: "header\n", told.append, lambda: noon + timedelta(hours=hours[0])
     )

@@ -71,6 +71,13 @@ async def test_too_long() -> None:
 
 
 @async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
+async def test_grandchild() -> None:
+    """A program whose own child keeps its output open isn't waited for longer, either."""
+    finished = await run(REACTOR, ["sh", "-c", "echo begun; sleep 3 & wait"], 0.3)
+    assert finished == Finished(None, "begun\n", "")
+
+
+@async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
 async def test_cancelled(tmp_path: Path) -> None:
     """A program that nobody waits for any more is killed."""
     note = tmp_path / "note"

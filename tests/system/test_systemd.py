@@ -23,7 +23,7 @@ from tests.testbed.systemd import Testbed, systemd
 from tests.tools import Faults, Logged, Outcome, start
 from txraker.reactor import Reactor
 from txraker.server_warnings import ServerWarnings
-from txraker.system.errors import JobFailed, NotPermitted, SystemUnavailable
+from txraker.system.errors import JobFailed, NoSuchService, NotPermitted, SystemUnavailable
 from txraker.system.services import UnitState
 from txraker.system.systemd import bus, provider, session
 from txraker.system.systemd.provider import SystemdOverBus
@@ -31,6 +31,9 @@ from txraker.testing.system import RUNNING, STOPPED
 
 NOBODY = 65534
 HEAD = "[Unit]\nDefaultDependencies=no\n[Service]\n"
+ALIAS = "klippy.service"
+"""Another name of ``slow.service``."""
+
 UNITS = {
     "klipper.service": "ExecStart=/usr/bin/sleep 1000\n",
     "slow.service": "ExecStart=/usr/bin/sleep 1000\nExecStop=/usr/bin/sleep 1\n",
@@ -82,6 +85,8 @@ def testbed() -> Iterator[Testbed]:
     with systemd() as testbed:
         for unit, text in UNITS.items():
             testbed.write_unit(unit, HEAD + text)
+        (testbed.folder / "units" / ALIAS).symlink_to("slow.service")
+        testbed.manage("Reload")
         yield testbed
 
 
@@ -234,6 +239,29 @@ async def until_state(setting: Setting, unit: str, state: UnitState) -> None:
 
 
 @async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
+async def test_two_names(setting: Setting) -> None:
+    """A unit with two names is watched under both, and jobs under both are answered."""
+    seen: dict[str, list[UnitState]] = {"slow.service": [], ALIAS: []}
+    for unit, states in seen.items():
+        await setting.system.watch(unit, states.append)
+    await setting.system.start_unit(ALIAS)
+    await until(lambda: all(states[-1] == RUNNING for states in seen.values()))
+    jobs = [start(setting.system.stop_unit(unit)) for unit in seen]
+    await until(lambda: all(job.done for job in jobs))
+    assert [job.error for job in jobs] == [None, None]
+
+
+@pytest.mark.parametrize("unit", ["can@.service", "@.service", "x" * 300 + ".service", "a b.service"])
+@async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
+async def test_names_that_no_unit_has(setting: Setting, unit: str) -> None:
+    """A name that systemd refuses is that of no service."""
+    with pytest.raises(NoSuchService):
+        await setting.system.start_unit(unit)
+    with suppress(NoSuchService):
+        assert await setting.system.state(unit) is None
+
+
+@async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
 async def test_power_without_logind(setting: Setting) -> None:
     """Where there is no logind, another way is taken."""
     await setting.system.power("reboot")
@@ -249,6 +277,43 @@ async def test_no_bus(tmp_path: Path) -> None:
         await setting.system.state("klipper.service")
     assert len(setting.warnings.texts()) == 1
     setting.system.stop()
+
+
+@async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
+async def test_no_bus_and_two_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks again when a first question has failed is answered at once, too, not after the pause."""
+    monkeypatch.setattr(provider, "FIRST_PAUSE", 60.0)
+    setting = Setting(Testbed(tmp_path))
+    setting.system.start()
+
+    async def ask_twice() -> None:
+        with suppress(SystemUnavailable):
+            await setting.system.unit_of_process(1)
+        await setting.system.state("klipper.service")
+
+    await until(setting.warnings.texts)
+    asking = start(ask_twice())
+    await until(lambda: asking.done)
+    assert isinstance(asking.error, SystemUnavailable)
+    setting.system.stop()
+
+
+@async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
+async def test_stopped_while_connecting(setting: Setting, testbed: Testbed) -> None:
+    """A provider that is stopped before the bus has answered doesn't come back to life."""
+    testbed.signal_bus(signal.SIGSTOP)
+    other = Setting(testbed)
+    try:
+        other.system.start()
+        await deferLater(reactor, 0.1)
+        other.system.stop()
+    finally:
+        testbed.signal_bus(signal.SIGCONT)
+    await until_state(setting, "klipper.service", STOPPED)
+    await deferLater(reactor, 0.2)
+    assert other.system._session is None
+    asking = start(other.system.state("klipper.service"))
+    assert isinstance(asking.error, SystemUnavailable)
 
 
 @pytest.mark.parametrize("behaviour", ["silent", "closing", "rejecting"])

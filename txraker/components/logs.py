@@ -30,10 +30,13 @@ class Rollover(msgspec.Struct, frozen=True):
 
 @define(eq=False)
 class Logs:
-    """Rolls over the logs of applications, each on its own: one that fails never hides another."""
+    """Rolls over the logs of applications, each on its own: one that fails never hides another.
+
+    The lock is shared by the servers of one printer that follow one another at a restart.
+    """
 
     _files: Mapping[str, ILogFile]
-    _one_at_a_time: DeferredLock = field(factory=DeferredLock, init=False)
+    _one_at_a_time: DeferredLock = field(factory=DeferredLock)
 
     @endpoint("server.logs.rollover", POST, "/server/logs/rollover")
     async def rollover(

@@ -18,12 +18,13 @@ _ONLY_REFERENCES: Final = re.compile(rf"\s*(?:{REFERENCE.pattern}\s*)+")
 # Documented options that hold a credential although nothing in their name says so.
 _BY_OPTION: Final = frozenset({("notifier", "url"), ("power", "user")})
 _BY_NAME: Final = re.compile(
-    r"passw|passphrase|passcode|token|secret|credential|api_?key|auth_?key|private_?key"
+    r"passw|passphrase|passcode|token|secret|credential|api_?key|auth_?key|private_?key|\bpass\b|^key$"
 )
 # Names that only talk about a secret: a switch for it, or the place where it is kept.
 _NOT_BY_NAME: Final = re.compile(r"^(?:enable|require|use)_|_(?:path|file|timeout|topic)$")
 _BY_VALUE: Final = re.compile(
-    r"://[^/\s?#@]+@|[?&](?:pass\w*|token|access_token|api_?key|auth|key|secret)=|\bauthorization\b|\bbearer\b",
+    r"://[^/\s?#@]+@|[?&](?:pass\w*|token|access_token|api_?key|auth|key|secret)="
+    r"|\bauthorization\b|\bbearer\b|\bx-api-key\b|\bcookie\b|\bpw=",
     re.IGNORECASE,
 )
 

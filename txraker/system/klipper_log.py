@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -15,19 +16,40 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from txraker.errors import ApiError, KlippyDisconnected, KlippyNotConnected, Unavailable
-from txraker.events import StatusUpdate
 from txraker.interfaces import IKlippy, ILogFile, IStatusFeed, ISystem
 from txraker.reactor import OffThread
-from txraker.system.errors import NoSuchService, NotPermitted, NotSupported, RolloverFailed, SystemUnavailable
+from txraker.system.errors import (
+    JobFailed,
+    NoSuchService,
+    NotPermitted,
+    NotSupported,
+    RolloverFailed,
+    SystemUnavailable,
+)
 from txraker.system.instances import Instances
 from txraker.system.logfile import local_now
 from txraker.system.rolled import LogLimits, prune, put_aside
+
+_T = TypeVar("_T")
 
 ANSWER_WITHIN = 5.0
 """Seconds that Klippy may take to say whether it is printing."""
 
 START_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds between attempts to start Klipper again while nobody can be asked to."""
+
+FAILURES = 4
+"""Attempts after a start that failed: the pauses outlast systemd's limit on starts within ten seconds."""
+
+GONE_WITHIN = 2.0
+"""Seconds after the stop of its service in which Klippy's connection must have ended."""
+
+RENAME_WITHIN = 10.0
+"""Seconds that renaming may take, be the disk as slow as it is, before Klipper is started all the same."""
+
+_LOOK_EVERY = 0.05
+_CANNOT_PRINT = ("startup", "error", "shutdown")
+"""The states in which Klippy, by its own word, isn't printing."""
 
 _BUSY = {"print_stats": ("printing", "paused"), "idle_timeout": ("Printing",)}
 """The printer objects whose ``state`` tells of a print, be it from the virtual SD card or from elsewhere."""
@@ -53,7 +75,7 @@ class KlipperLog:
         if unit is None:
             raise Unavailable("Unable to detect Klipper Service, cannot perform manual rollover")
         path = self._path()
-        await self._refuse_while_printing()
+        await self._refuse_while_printing(unit)
         if not path.is_file():
             raise RolloverFailed(f"No file at {path} exists, cannot perform rollover")
         return await self._without_klipper(unit, path)
@@ -64,54 +86,82 @@ class KlipperLog:
             raise Unavailable("Unable to detect path to Klipper log file")
         return Path(host.log_file)
 
-    async def _refuse_while_printing(self) -> None:
-        if self._klippy.state != "ready":
-            return
-        asking = self._status.query({name: ["state"] for name in _BUSY})
-        answer: Deferred[StatusUpdate] = Deferred.fromCoroutine(_awaited(asking))
+    async def _refuse_while_printing(self, unit: str) -> None:
+        """Raise RolloverFailed while there is a print, or may be one for all we can find out."""
+        is_printing: bool | None = None
         try:
-            update = await answer.addTimeout(ANSWER_WITHIN, self._clock)
+            is_printing = await self._is_printing()
         except (KlippyNotConnected, KlippyDisconnected):
-            return
+            state = await self._system.state(unit)
+            is_running = state is not None and state.active_state not in ("inactive", "failed")
+            is_printing = None if is_running else False
         except (DeferredTimeout, ApiError):
-            raise Unavailable("Klippy doesn't say whether it is printing") from None
-        if any(update.status.get(name, {}).get("state") in busy for name, busy in _BUSY.items()):
+            pass  # it may be
+        if is_printing is None:
+            raise Unavailable("Klippy doesn't say whether it is printing")
+        if is_printing:
             raise RolloverFailed("Cannot rollover log while printing")
+
+    async def _is_printing(self) -> bool:
+        """Ask Klippy itself: what we know of it may be older than its connection."""
+        info = await self._within(ANSWER_WITHIN, self._klippy.request("info"))
+        if info.get("state") in _CANNOT_PRINT:
+            return False
+        update = await self._within(ANSWER_WITHIN, self._status.query({name: ["state"] for name in _BUSY}))
+        return any(update.status.get(name, {}).get("state") in busy for name, busy in _BUSY.items())
 
     async def _without_klipper(self, unit: str, path: Path) -> Path:
         """Stop Klipper, put its log aside, and start it again whatever came of that."""
         self._log.info("Stopping {unit} to roll over {path}", unit=unit, path=path)
-        problems = []
+        failure: Exception | None = None
         target = path
         try:
-            await self._system.stop_unit(unit)
-            target = await self._off_thread(lambda: put_aside(path, self._now()))
+            target = await self._stop_and_put_aside(unit, path)
         except (NotPermitted, NoSuchService, NotSupported):
             raise  # it was not stopped
-        except ApiError as problem:
-            problems.append(str(problem))
+        except Exception as problem:  # told when Klipper has been started
+            failure = problem
+        reasons = [] if failure is None else [str(failure)]
         try:
             await self._start(unit)
         except ApiError as problem:
-            problems.append(str(problem))
-        if problems:
-            self._log.error("The rollover of {path} failed: {problems}", path=path, problems=problems)
-            raise RolloverFailed("; ".join(problems))
-        await self._off_thread(lambda: prune(path, self._limits))
+            reasons.append(str(problem))
+        if failure is not None and not isinstance(failure, ApiError):
+            raise failure
+        if reasons:
+            self._log.error("The rollover of {path} failed: {reasons}", path=path, reasons=reasons)
+            raise RolloverFailed("; ".join(reasons))
+        await self._off_thread(lambda: prune(target, self._limits))
         return target
 
+    async def _stop_and_put_aside(self, unit: str, path: Path) -> Path:
+        await self._system.stop_unit(unit)
+        deadline = self._clock.seconds() + GONE_WITHIN
+        while self._klippy.connected:
+            if self._clock.seconds() >= deadline:
+                raise RolloverFailed("Klipper still runs, though its service has stopped")
+            await deferLater(self._clock, _LOOK_EVERY)
+        renaming = self._off_thread(lambda: put_aside(path, self._now()))
+        try:
+            return await renaming.addTimeout(RENAME_WITHIN, self._clock)
+        except DeferredTimeout:
+            raise RolloverFailed(f"Can't rename {path.name}: the disk doesn't answer") from None
+
     async def _start(self, unit: str) -> None:
-        for pause in START_PAUSES:
+        """Start Klipper, again and again for a while if need be. Raises what the last attempt does."""
+        for number, pause in enumerate((*START_PAUSES, None)):
             try:
                 await self._system.start_unit(unit)
-            except SystemUnavailable as problem:
+            except (SystemUnavailable, JobFailed) as problem:
+                if pause is None or (number == FAILURES and isinstance(problem, JobFailed)):
+                    raise
                 self._log.warn("{unit} is not started yet: {problem}", unit=unit, problem=str(problem))
-                await deferLater(self._clock, pause)
             else:
                 return
-        await self._system.start_unit(unit)
+            await deferLater(self._clock, pause)
 
+    async def _within(self, seconds: float, asking: Awaitable[_T]) -> _T:
+        async def awaited() -> _T:
+            return await asking
 
-async def _awaited(asking: object) -> StatusUpdate:
-    update: StatusUpdate = await asking  # type: ignore[misc]  # any awaitable
-    return update
+        return await Deferred.fromCoroutine(awaited()).addTimeout(seconds, self._clock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 from twisted.internet.defer import Deferred, succeed
@@ -45,7 +46,7 @@ class _Program(ProcessProtocol):
         self.finished: Deferred[Finished] = Deferred(lambda _: self._kill())
         self._given = given
         self._output: dict[int, bytes] = {1: b"", 2: b""}
-        self._limit: IDelayedCall = reactor.callLater(seconds, self._kill)
+        self._limit: IDelayedCall = reactor.callLater(seconds, self._give_up)
 
     def forget(self) -> None:
         """Never begin."""
@@ -73,12 +74,17 @@ class _Program(ProcessProtocol):
             self.finished.callback(Finished(status, output, errors))
 
     def _kill(self) -> None:
-        """End the program, or at least the waiting: one that runs as somebody else can't be killed."""
-        try:
+        with suppress(OSError, ProcessExitedAlready):
             self.transport.signalProcess("KILL")
-        except (OSError, ProcessExitedAlready):
-            self.transport.loseConnection()
-            self._finish(None)
+        self.transport.loseConnection()
+
+    def _give_up(self) -> None:
+        """End the program, and the waiting whatever becomes of it.
+
+        One that runs as somebody else can't be killed, and what it has started may keep its output open.
+        """
+        self._kill()
+        self._finish(None)
 
 
 def run(

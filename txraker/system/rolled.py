@@ -17,7 +17,7 @@ from txraker.system.errors import RolloverFailed
 MIB = 1024 * 1024
 
 _STAMP = "%Y-%m-%d_%H-%M-%S"
-_SUFFIX = re.compile(r"\.(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)(?:\.(\d+))?")
+_SUFFIX = re.compile(r"\.(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)(?:\.(\d+))?\Z")
 
 
 class LogLimits(msgspec.Struct, frozen=True):
@@ -30,32 +30,48 @@ class LogLimits(msgspec.Struct, frozen=True):
 def put_aside(path: Path, now: datetime) -> Path:
     """Rename a log file to its name and the time, never over another file, and return the new path.
 
-    Raises RolloverFailed with the reason; the file has its name then.
+    Of a link it is the file that is renamed, where it is. Raises RolloverFailed with the reason; the file has
+    its name then.
     """
+    path = Path(os.path.realpath(path))
     target = _free_name(path, now)
     try:
         path.rename(target)
     except OSError as problem:
-        target.unlink(missing_ok=True)
+        with suppress(OSError):
+            target.unlink()
         raise RolloverFailed(f"Can't rename {path.name}: {problem.strerror}") from None
     return target
 
 
-def prune(path: Path, limits: LogLimits) -> list[Path]:
-    """Remove the oldest files that were put aside of a log until the rest is within limits; return them."""
+def prune(newest: Path, limits: LogLimits) -> list[Path]:
+    """Remove what was put aside of a log before ``newest``, oldest first, until the rest is within limits.
+
+    A clock that was wrong may have named others after a later time; they count as older all the same.
+    Returns what was removed.
+    """
+    path = newest.with_name(_SUFFIX.sub("", newest.name))
     removed = []
-    total = 0
-    for number, old in enumerate(rolled_files(path)):
-        with suppress(OSError):
-            total += old.stat().st_size
-            if number and (number >= limits.files or total > limits.size):
+    total = _size(newest)
+    for number, old in enumerate((file for file in rolled_files(path) if file != newest), 1):
+        total += _size(old)
+        if number >= limits.files or total > limits.size:
+            with suppress(OSError):
                 old.unlink()
                 removed.append(old)
     return removed
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def rolled_files(path: Path) -> list[Path]:
     """Return the files that were put aside of a log, the newest first."""
+    path = Path(os.path.realpath(path))
     return [file for _age, file in sorted(_aged(path), reverse=True)]
 
 

@@ -29,7 +29,7 @@ PATTERNS: Final = ("klipper*.service", "moonraker*.service", "txraker*.service")
 """Shell patterns of the units that may be allowed without being listed."""
 
 _ALWAYS: Final = ("klipper", "moonraker", "txraker")
-_NAME: Final = re.compile(r"[A-Za-z0-9:_.\\@-]{1,240}")
+_NAME: Final = re.compile(r"(?!.*@$)[A-Za-z0-9:_.\\-][A-Za-z0-9:_.\\@-]{0,239}")
 _SUFFIX: Final = ".service"
 
 

@@ -9,7 +9,7 @@ from attrs import define, field
 from zope.interface import implementer
 
 from txraker.interfaces import ISystem
-from txraker.system.errors import NoSuchService
+from txraker.system.errors import JobFailed, NoSuchService
 from txraker.system.services import PowerAction, UnitState, is_service
 
 RUNNING = UnitState("active", "running")
@@ -23,7 +23,8 @@ class MemorySystem:
 
     ``units`` maps units to states, ``processes`` process ids to units. ``problem`` is raised by every call,
     and ``failing`` maps what is asked, such as ``stop klipper.service`` or ``reboot``, to what is raised
-    then. All that was done is in ``done``.
+    then. What is in ``spoiled`` can't be looked at. All that was done is in ``done``, and ``looks`` counts
+    how often services were looked for.
     """
 
     units: dict[str, UnitState] = field(factory=dict)
@@ -32,6 +33,8 @@ class MemorySystem:
     problem: Exception | None = None
     failing: dict[str, Exception] = field(factory=dict)
     done: list[str] = field(factory=list, init=False)
+    looks: int = field(default=0, init=False)
+    spoiled: set[str] = field(factory=set, init=False)
     running: bool = field(default=False, init=False)
     _watchers: dict[str, Callable[[UnitState], None]] = field(factory=dict, init=False)
 
@@ -56,10 +59,13 @@ class MemorySystem:
 
     async def state(self, unit: str) -> UnitState | None:
         self._answer()
+        if unit in self.spoiled:
+            raise JobFailed(f"Can't look at {unit}")
         return self.units.get(unit)
 
     async def installed(self, patterns: Iterable[str]) -> list[str]:
         self._answer()
+        self.looks += 1
         wanted = list(patterns)
         return sorted(unit for unit in self.units if any(fnmatch(unit, pattern) for pattern in wanted))
 

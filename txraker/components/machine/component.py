@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 from attrs import define, field
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -28,6 +28,9 @@ from txraker.reactor import OffThread
 from txraker.system.host.facts import HostFacts, HostFactsReader
 from txraker.system.instances import Instances
 from txraker.system.services import PowerAction, UnitState, service_name
+
+LOOK_INTERVAL = 10.0
+"""Seconds between two looks for services that clients cause by asking what there is."""
 
 RemoteMethod = Callable[[dict[str, Any]], Awaitable[str]]
 """What Klipper's macros can call, with its arguments."""
@@ -81,15 +84,16 @@ class Machine:
     _report_fault: FaultReport
     _log: Logger
     name: str = field(default="machine", init=False)
-    _one_at_a_time: DeferredLock = field(factory=DeferredLock, init=False)
-    _has_looked: bool = field(default=False, init=False)
+    _is_looking: bool = field(default=False, init=False)
+    _look_again: bool = field(default=False, init=False)
+    _looked_at: float | None = field(default=None, init=False)
     _waiting: list[Deferred[None]] = field(factory=list, init=False)
 
     def start(self) -> None:
         self._services.start()
         self._system.start()
-        self._events.on(KlippyIdentified, lambda _: self._find_services())
-        self._find_services()
+        self._events.on(KlippyIdentified, lambda _: self._look_for_services())
+        self._look_for_services()
         methods: dict[str, RemoteMethod] = {
             "shutdown_machine": lambda _: self._switch(self._shutdown_action),
             "reboot_machine": lambda _: self._switch("reboot"),
@@ -166,30 +170,33 @@ class Machine:
 
         return lambda arguments: _ignore(run_aside(call(arguments), name, self._report_fault))
 
-    def _find_services(self) -> None:
-        """Look for services, after the look that is under way if there is one."""
-        run_aside(self._refresh(), "looking for services", self._report_fault)
+    def _look_for_services(self) -> None:
+        """Look for services; if that is under way, once more after it."""
+        if self._is_looking:
+            self._look_again = True
+        else:
+            run_aside(self._look(), "looking for services", self._report_fault)
 
-    async def _refresh(self) -> None:
-        await self._one_at_a_time.acquire()
+    async def _look(self) -> None:
+        self._is_looking, self._look_again = True, False
         try:
             await self._services.refresh()
         except ApiError as problem:
             self._log.info("Services can't be looked for: {problem}", problem=str(problem))
         finally:
-            self._one_at_a_time.release()
-            self._first_look_is_over()
-
-    def _first_look_is_over(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        self._has_looked = True
-        for asking in waiting:
-            asking.callback(None)
+            self._is_looking = False
+            self._looked_at = self._clock.seconds()
+            waiting, self._waiting = self._waiting, []
+            for asking in waiting:
+                asking.callback(None)
+        if self._look_again:
+            await self._look()
 
     async def _services_found(self) -> None:
         """Wait for the first look at services, if it doesn't take long; later just begin another."""
-        if self._has_looked:
-            self._find_services()
+        if self._looked_at is not None:
+            if self._clock.seconds() - self._looked_at >= LOOK_INTERVAL:
+                self._look_for_services()
             return
         asking: Deferred[None] = Deferred()
         self._waiting.append(asking)

@@ -21,7 +21,7 @@ from txraker.errors import ApiError, BadRequest
 from txraker.events import Events, ServiceStateChanged
 from txraker.faults import FaultReport, run_aside
 from txraker.interfaces import ISystem
-from txraker.system.errors import NoSuchService
+from txraker.system.errors import NoSuchService, SystemUnavailable
 from txraker.system.instances import Instances
 from txraker.system.services import (
     DEFAULT_ALLOWED,
@@ -113,12 +113,21 @@ class Services:
         self._listed()
 
     async def refresh(self) -> None:
-        """Find out which services there are. Raises what ISystem raises."""
+        """Find out which services there are. Raises SystemUnavailable."""
         for service in await self._available():
             unit = unit_name(service)
-            if unit not in self._watched and await self._system.state(unit) is not None:
-                self._watched.add(unit)
-                await self._system.watch(unit, partial(self._changed, service))
+            if unit not in self._watched:
+                try:
+                    await self._watch(unit)
+                except SystemUnavailable:
+                    raise
+                except ApiError as problem:
+                    self._log.warn("{unit} can't be watched: {problem}", unit=unit, problem=str(problem))
+
+    async def _watch(self, unit: str) -> None:
+        if await self._system.state(unit) is not None:
+            await self._system.watch(unit, partial(self._changed, service_name(unit)))
+            self._watched.add(unit)
 
     async def _available(self) -> list[str]:
         installed = map(service_name, await self._system.installed(PATTERNS))

@@ -99,6 +99,10 @@ async def connect(reactor: Reactor, address: str) -> BusConnection:
         try:
             protocol = await within(reactor, LOGIN_WITHIN, "connecting", endpoint.connect(factory))
             return await within(reactor, LOGIN_WITHIN, "logging in", factory.getConnection())
+        except CancelledError:
+            if protocol is not None:
+                protocol.transport.abortConnection()
+            raise
         except Exception as problem:  # whatever the address, the bus or txdbus make of it, there is no bus
             reason = str(problem) or type(problem).__name__
             if protocol is not None:

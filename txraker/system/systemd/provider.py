@@ -43,6 +43,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
 SUCCEEDED = ("done", "skipped")
 
+_STOPPED: Final = "The server stops"
 _WARNING: Final = "system bus"
 _REFUSALS: Final = (
     "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
@@ -50,7 +51,15 @@ _REFUSALS: Final = (
     "org.freedesktop.DBus.Error.AuthFailed",
     "org.freedesktop.PolicyKit1.Error.NotAuthorized",
 )
-_UNKNOWN_UNIT: Final = ("org.freedesktop.systemd1.NoSuchUnit", "org.freedesktop.systemd1.LoadFailed")
+_UNKNOWN_UNIT: Final = (
+    "org.freedesktop.systemd1.NoSuchUnit",
+    "org.freedesktop.systemd1.LoadFailed",
+    "org.freedesktop.DBus.Error.InvalidArgs",
+)
+_GONE: Final = tuple(
+    f"org.freedesktop.DBus.Error.{name}"
+    for name in ("NoReply", "Disconnected", "Timeout", "TimedOut", "NameHasNoOwner", "ServiceUnknown")
+)
 _NO_UNIT: Final = "org.freedesktop.systemd1.NoUnitForPID"
 _NO_LOGIND: Final = (
     "org.freedesktop.DBus.Error.ServiceUnknown",
@@ -77,11 +86,12 @@ class SystemdOverBus:
     provider: str = field(default="systemd_dbus", init=False)
     _session: SystemdSession | None = field(default=None, init=False)
     _life: Deferred[None] | None = field(default=None, init=False)
+    _is_stopped: bool = field(default=False, init=False)
     _waiting: list[Deferred[SystemdSession]] = field(factory=list, init=False)
     _wake_up: Callable[[], None] | None = field(default=None, init=False)
     _locks: dict[str, DeferredLock] = field(factory=dict, init=False)
     _watchers: dict[str, Callable[[UnitState], None]] = field(factory=dict, init=False)
-    _watched: dict[str, str] = field(factory=dict, init=False)
+    _watched: dict[str, set[str]] = field(factory=dict, init=False)
     _states: dict[str, UnitState] = field(factory=dict, init=False)
 
     def start(self) -> None:
@@ -89,9 +99,10 @@ class SystemdOverBus:
 
     def stop(self) -> None:
         session = self._session
+        self._is_stopped = True
         if self._life is not None:
             self._life.cancel()
-        self._disappoint(SystemUnavailable("The server stops"))
+        self._disappoint(SystemUnavailable(_STOPPED))
         if session is not None:
             session.close()
 
@@ -107,15 +118,7 @@ class SystemdOverBus:
     async def state(self, unit: str) -> UnitState | None:
         session = await self._connected()
         with self._translated(f"look at {unit}"):
-            path = await session.call(MANAGER_PATH, MANAGER, "LoadUnit", "s", [unit])
-            if await session.unit_property(path, "LoadState") in {
-                "not-found",
-                "bad-setting",
-                "error",
-                "masked",
-            }:
-                return None
-            return await _state(session, path)
+            return await session.state(unit)
 
     async def installed(self, patterns: Iterable[str]) -> list[str]:
         session = await self._connected()
@@ -180,6 +183,8 @@ class SystemdOverBus:
         """Return the session there is, or the one that an attempt right now makes."""
         if self._session is not None:
             return self._session
+        if self._is_stopped:
+            raise SystemUnavailable(_STOPPED)
         waiting: Deferred[SystemdSession] = Deferred()
         self._waiting.append(waiting)
         if self._wake_up is not None:
@@ -194,7 +199,8 @@ class SystemdOverBus:
             except SystemUnavailable as problem:
                 self._warnings.put(_WARNING, f"Services can't be managed: {problem}")
                 self._disappoint(problem)
-                await self._sleep(pause)
+                if not self._waiting:  # whoever was disappointed may ask again at once
+                    await self._sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
             else:
                 pause = FIRST_PAUSE
@@ -257,18 +263,21 @@ class SystemdOverBus:
             await self._watch(session, unit)
 
     async def _watch(self, session: SystemdSession, unit: str) -> None:
+        """Begin to watch a unit; one that has several names is watched under each."""
         with self._translated(f"watch {unit}"):
             path = await session.call(MANAGER_PATH, MANAGER, "LoadUnit", "s", [unit])
             if path not in self._watched:
-                self._watched[path] = unit
+                self._watched[path] = set()
                 await session.watch(path)
-            state = await _state(session, path)
-        self._tell(unit, state)
+            self._watched[path].add(unit)
+            state = await session.state(unit)
+        if state is not None:
+            self._tell(unit, state)
 
     def _unit_changed(self, path: str, properties: dict[str, Any]) -> None:
-        unit = self._watched.get(path)
-        if unit is not None and "ActiveState" in properties and "SubState" in properties:
-            self._tell(unit, UnitState(properties["ActiveState"], properties["SubState"]))
+        if "ActiveState" in properties and "SubState" in properties:
+            for unit in self._watched.get(path, ()):
+                self._tell(unit, UnitState(properties["ActiveState"], properties["SubState"]))
 
     def _tell(self, unit: str, state: UnitState) -> None:
         if self._states.get(unit) != state and unit in self._watchers:
@@ -288,13 +297,9 @@ class SystemdOverBus:
             return NotPermitted(f"The user {self._user} may not {what}: {words}")
         if error.errName in _UNKNOWN_UNIT:
             return NoSuchService(f"Can't {what}: {words}")
+        if error.errName in _GONE:
+            return SystemUnavailable(f"Can't {what}: {words}")
         return JobFailed(f"Can't {what}: {words}")
-
-
-async def _state(session: SystemdSession, path: str) -> UnitState:
-    return UnitState(
-        await session.unit_property(path, "ActiveState"), await session.unit_property(path, "SubState")
-    )
 
 
 def _words(error: RemoteError) -> str:

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from txdbus.error import RemoteError
 
 from txraker.system.errors import SystemUnavailable
+from txraker.system.services import UnitState
 from txraker.system.systemd.bus import BusConnection, within
 
 SYSTEMD = "org.freedesktop.systemd1"
@@ -49,7 +50,7 @@ class SystemdSession:
     _changed: UnitChanged
     ended: Deferred[None] = field(factory=Deferred, init=False)
     _owner: str = field(default="", init=False)
-    _jobs: dict[str, Deferred[str]] = field(factory=dict, init=False)
+    _jobs: dict[str, list[Deferred[str]]] = field(factory=dict, init=False)
     _calling: int = field(default=0, init=False)
     _early: dict[str, str] = field(factory=dict, init=False)
     _doubting: bool = field(default=False, init=False)
@@ -104,6 +105,14 @@ class SystemdSession:
             )
         return problem
 
+    async def state(self, unit: str) -> UnitState | None:
+        """Return how a unit is doing at one moment; None when there is no such unit, or it is masked."""
+        listed = await self.call(MANAGER_PATH, MANAGER, "ListUnitsByNames", "as", [[unit]])
+        for _name, _words, loaded, active, sub, *_ in listed:
+            if loaded == "loaded":
+                return UnitState(active, sub)
+        return None
+
     async def unit_property(self, path: str, name: str) -> Any:
         """Return a property of a unit."""
         return await self.call(path, PROPERTIES, "Get", "ss", [UNIT, name])
@@ -119,13 +128,17 @@ class SystemdSession:
         job, and SystemUnavailable when the end isn't heard of in time.
         """
         path = await self._queue(method, unit)
-        ended = self._jobs[path] = Deferred()
+        ended: Deferred[str] = Deferred()
+        waiting = self._jobs.setdefault(path, [])
+        waiting.append(ended)  # one job may have been asked for under several names of a unit
         if path in self._early:
             ended.callback(self._early[path])
         try:
             return await within(self._clock, seconds, f"{method} {unit}", ended)
         finally:
-            self._jobs.pop(path, None)
+            waiting.remove(ended)
+            if not waiting:
+                self._jobs.pop(path, None)
             self._forget_early()
 
     async def _queue(self, method: str, unit: str) -> str:
@@ -171,12 +184,11 @@ class SystemdSession:
 
     def _job_removed(self, body: list[Any], _path: str) -> None:
         _number, job, _unit, result = body
-        ended = self._jobs.get(job)
-        if ended is None:
-            if self._calling:
-                self._early[job] = result
-        elif not ended.called:
-            ended.callback(result)
+        if self._calling:
+            self._early[job] = result
+        for ended in list(self._jobs.get(job, ())):
+            if not ended.called:
+                ended.callback(result)
 
     def _properties_changed(self, body: list[Any], path: str) -> None:
         _interface, changed, _invalidated = body
@@ -192,7 +204,7 @@ class SystemdSession:
 
     def _end(self, reason: str = "The connection to the bus has ended") -> None:
         jobs, self._jobs = self._jobs, {}
-        for ended in jobs.values():
+        for ended in [ended for waiting in jobs.values() for ended in waiting]:
             if not ended.called:
                 ended.errback(Failure(SystemUnavailable(reason)))
         if not self.ended.called:
