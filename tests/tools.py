@@ -11,7 +11,7 @@ from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from txraker.api.caller import Caller, Transport
+from txraker.api.caller import TRUSTED, Caller, Transport, Who
 from txraker.interfaces import IConnection
 
 _T = TypeVar("_T")
@@ -94,11 +94,11 @@ class Logged:
 def caller(
     transport: Transport = Transport.WEBSOCKET,
     *,
-    trusted: bool = True,
+    who: Who = TRUSTED,
     connection: IConnection | None = None,
 ) -> Caller:
     """Make a caller, trusted unless told otherwise."""
-    return Caller(transport, "192.0.2.1", trusted, connection)
+    return Caller(transport, "192.0.2.1", who, connection)
 
 
 def json_values() -> Any:

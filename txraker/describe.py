@@ -70,13 +70,14 @@ def _overview(endpoints: Iterable[Endpoint]) -> str:
         "[openrpc.json](openrpc.json) and [openapi.json](openapi.json). Klippy's own endpoints are added to",
         "`/printer/` at run time.",
         "",
-        "| JSON-RPC method | HTTP | what it does |",
-        "| --- | --- | --- |",
+        "| JSON-RPC method | HTTP | least role | what it does |",
+        "| --- | --- | --- | --- |",
     ]
     for endpoint in endpoints:
         verbs = ", ".join(str(verb.name) for verb in endpoint.verbs)
         http = f"{verbs} `{endpoint.path}`" if endpoint.path else "not available"
-        lines.append(f"| `{endpoint.name}` | {http} | {_first_paragraph(endpoint.documentation)} |")
+        role = endpoint.role.name.lower()
+        lines.append(f"| `{endpoint.name}` | {http} | {role} | {_first_paragraph(endpoint.documentation)} |")
     lines += ["", "## Notifications", "", "| method | when |", "| --- | --- |"]
     lines += [f"| `{event.wire_name}` | {_first_paragraph(event.__doc__ or '')} |" for event in NOTIFICATIONS]
     return "\n".join(lines) + "\n"

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 
 from tests.tools import Faults, Outcome, caller, json_values, result_of, start
-from txraker.api.caller import Caller, Transport
+from txraker.api.caller import NOBODY, Caller, Role, Transport, Who
 from txraker.api.dispatch import Dispatcher
-from txraker.api.endpoint import DELETE, GET, POST, Endpoint, Permission, endpoint, endpoints_of
+from txraker.api.endpoint import DELETE, GET, POST, Endpoint, endpoint, endpoints_of
 from txraker.errors import (
     ApiError,
     BadRequest,
+    Forbidden,
     InternalError,
     MethodNotAllowed,
     NotFound,
@@ -68,7 +69,7 @@ class Things:
         """Be for connections."""
         return "ok"
 
-    @endpoint("thing.open", GET, "/thing/open", permission=Permission.ANYONE)
+    @endpoint("thing.open", GET, "/thing/open", role=Role.NOBODY)
     async def open(self, caller: Caller) -> str:
         """Be for anyone."""
         return "ok"
@@ -221,7 +222,7 @@ def test_transports(bench: Bench) -> None:
 
 def test_permission(bench: Bench) -> None:
     """Who is not trusted may call just what is for anyone, and nothing is done for it."""
-    stranger = caller(trusted=False)
+    stranger = caller(who=NOBODY)
     with pytest.raises(Unauthorized, match="Unauthorized"):
         bench.call("thing.get", stranger)
     assert bench.things.done == []
@@ -232,10 +233,26 @@ def test_permission(bench: Bench) -> None:
     }
 
 
+@pytest.mark.parametrize("role", list(Role))
+def test_roles(bench: Bench, role: Role) -> None:
+    """Who is known and may not do something is told which role it needs; who isn't known only has to be."""
+    who = caller(who=Who("somebody", role))
+    assert bench.call("thing.open", who) == "ok"
+    for name, needed in (("thing.get", Role.VIEWER), ("thing.set", Role.OPERATOR)):
+        if role is Role.NOBODY:
+            with pytest.raises(Unauthorized):
+                bench.call(name, who, number="1")
+        elif role < needed:
+            with pytest.raises(Forbidden, match=f"{name} needs the role operator"):
+                bench.call(name, who, number="1")
+        else:
+            assert bench.call(name, who, number="1") is not None
+
+
 def test_permission_comes_before_arguments(bench: Bench) -> None:
     """Who is not trusted does not learn what is wrong with its arguments."""
     with pytest.raises(Unauthorized):
-        bench.call("thing.set", caller(trusted=False), number="x")
+        bench.call("thing.set", caller(who=NOBODY), number="x")
 
 
 def test_arguments(bench: Bench) -> None:
@@ -361,7 +378,7 @@ def passed_on(name: str = "printer.x", path: str = "/printer/x") -> Endpoint:
         return dict(arguments)
 
     return Endpoint(
-        name, GET | POST, path, Transport.ALL, Permission.TRUSTED, False, None, Any, "Pass on.", handler
+        name, GET | POST, path, Transport.ALL, Role.OPERATOR, False, None, Any, "Pass on.", handler
     )
 
 

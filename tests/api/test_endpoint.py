@@ -8,13 +8,12 @@ import pytest
 from attrs import define
 
 from tests.tools import caller, result_of
-from txraker.api.caller import Caller, Transport
+from txraker.api.caller import Caller, Role, Transport
 from txraker.api.endpoint import (
     DELETE,
     GET,
     NOT_HTTP,
     POST,
-    Permission,
     Verb,
     declared_by,
     endpoint,
@@ -41,7 +40,7 @@ class Greeter:
         """Change something."""
         return "ok"
 
-    @endpoint("greet.both", GET | POST | DELETE, "/greet/both", permission=Permission.ANYONE)
+    @endpoint("greet.both", GET | POST | DELETE, "/greet/both", role=Role.NOBODY)
     async def both(self, caller: Caller) -> dict[str, int]:
         """Do either."""
         return {}
@@ -87,8 +86,8 @@ def test_defaults() -> None:
     assert endpoints["greet.read"].transports == Transport.ALL
     assert endpoints["greet.heard"].transports == Transport.PERSISTENT
     assert (endpoints["greet.heard"].verbs, endpoints["greet.heard"].path) == (NOT_HTTP, "")
-    assert endpoints["greet.read"].permission is Permission.TRUSTED
-    assert endpoints["greet.both"].permission is Permission.ANYONE
+    assert endpoints["greet.read"].role is Role.VIEWER
+    assert endpoints["greet.both"].role is Role.NOBODY
 
 
 def test_reads_only() -> None:

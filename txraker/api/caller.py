@@ -23,15 +23,51 @@ class Transport(enum.Flag):
     ALL = HTTP | JSONRPC_HTTP | PERSISTENT
 
 
+class Role(enum.IntEnum):
+    """What somebody may do. Each role may do what those before it may."""
+
+    NOBODY = 0
+    """Find out how to get in, and nothing else."""
+    VIEWER = 1
+    """Look."""
+    OPERATOR = 2
+    """Print."""
+    ADMIN = 3
+    """Change who may do what, what is installed, and what runs."""
+
+
+@frozen
+class Who:
+    """What somebody is known by: a user's ``name`` and ``source``, and what they may do.
+
+    ``session`` is the login of a user who has logged in, None for those who are known otherwise.
+    """
+
+    name: str
+    role: Role
+    source: str = "moonraker"
+    session: str | None = None
+
+
+NOBODY = Who("", Role.NOBODY)
+TRUSTED = Who("_TRUSTED_USER_", Role.ADMIN)
+"""Whoever comes from an address that the configuration trusts, or over the unix socket."""
+
+
 @frozen
 class Caller:
     """The origin of one request.
 
-    ``address`` is the peer's IP address as text, or the peer's identity on a unix socket; ``trusted``
-    says that ``[authorization]`` lets it use the API; ``connection`` is there on persistent transports.
+    ``address`` is the peer's IP address as text, or the peer's identity on a unix socket; ``who`` is what the
+    caller is known by; ``connection`` is there on persistent transports.
     """
 
     transport: Transport
     address: str
-    trusted: bool
+    who: Who
     connection: IConnection | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the caller may do anything beyond finding out how to get in."""
+        return self.who.role is not Role.NOBODY

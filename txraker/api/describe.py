@@ -39,7 +39,7 @@ def openrpc(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
             "params": [_content_descriptor(parameter) for parameter in endpoint.parameters or ()],
             "result": {"name": "result", "schema": schemas[endpoint.name]},
             "x-transports": [str(transport.name).lower() for transport in endpoint.transports],
-            "x-permission": endpoint.permission.value,
+            "x-role": endpoint.role.name.lower(),
             "x-reads-only": endpoint.reads_only,
         }
         for endpoint in endpoints
@@ -74,7 +74,7 @@ def _operation(endpoint: Endpoint, verb: Verb, result: Mapping[str, Any]) -> dic
     operation: dict[str, Any] = {
         "operationId": endpoint.name if alone else f"{endpoint.name}.{str(verb.name).lower()}",
         **_documentation(endpoint),
-        "x-permission": endpoint.permission.value,
+        "x-role": endpoint.role.name.lower(),
     }
     parameters = endpoint.parameters or ()
     if verb is GET:

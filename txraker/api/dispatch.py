@@ -9,10 +9,26 @@ from attrs import Factory, define
 from txraker.api import jsonrpc
 from txraker.api.arguments import read_arguments
 from txraker.api.caller import Caller, Transport
-from txraker.api.endpoint import Endpoint, Permission, Verb
-from txraker.errors import ApiError, InternalError, MethodNotAllowed, NotFound, Unauthorized, Unavailable
+from txraker.api.endpoint import Endpoint, Verb
+from txraker.errors import (
+    ApiError,
+    Forbidden,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    Unauthorized,
+    Unavailable,
+)
 
 _VERBS = {**{str(verb.name): verb for verb in Verb}, "HEAD": Verb.GET}
+
+
+def permit(endpoint: Endpoint, caller: Caller) -> None:
+    """Raise Unauthorized for a caller who isn't known, and Forbidden for one whose role isn't enough."""
+    if caller.who.role < endpoint.role:
+        if not caller.is_known:
+            raise Unauthorized
+        raise Forbidden(f"{endpoint.name} needs the role {endpoint.role.name.lower()}")
 
 
 @define
@@ -98,8 +114,7 @@ class Dispatcher:
         :class:`InternalError`.
         """
         try:
-            if endpoint.permission is Permission.TRUSTED and not caller.trusted:
-                raise Unauthorized
+            permit(endpoint, caller)
             if endpoint.parameters is None:
                 return await endpoint.handler(caller, arguments)
             is_query = caller.transport is Transport.HTTP
@@ -142,7 +157,7 @@ class Dispatcher:
                 raise Unavailable("Too many requests are under way on this connection")
             result = await self.call(endpoint, caller, entry.params)
         except ApiError as error:
-            told = Unauthorized() if isinstance(error, NotFound) and not caller.trusted else error
+            told = Unauthorized() if isinstance(error, NotFound) and not caller.is_known else error
             return None if entry.id is None else jsonrpc.encode_error(entry.id, told)
         if entry.id is None:
             return None

@@ -15,7 +15,7 @@ from typing import Any, Concatenate, TypeVar, get_type_hints
 from attrs import evolve, frozen
 
 from txraker.api.arguments import Parameter, parameters_of
-from txraker.api.caller import Caller, Transport
+from txraker.api.caller import Caller, Role, Transport
 
 Handler = Callable[..., Awaitable[Any]]
 _Method = TypeVar("_Method", bound=Callable[Concatenate[Any, Caller, ...], Awaitable[Any]])
@@ -34,20 +34,13 @@ NOT_HTTP = Verb(0)
 """For endpoints that have no HTTP form."""
 
 
-class Permission(enum.Enum):
-    """The least a caller must be."""
-
-    ANYONE = "anyone"
-    TRUSTED = "trusted"
-
-
 @frozen
 class Endpoint:
     """One thing a client can ask for.
 
     ``name`` is the JSON-RPC method and ``path`` the HTTP path (empty when it has none). ``reads_only``
     says that a call changes nothing: it may be cancelled, repeated, and asked for with HEAD. What is
-    ``urgent`` is done even for a client that has too much under way.
+    ``urgent`` is done even for a client that has too much under way. ``role`` is the least a caller needs.
     ``parameters`` of ``None`` passes every argument on as it came.
     """
 
@@ -55,7 +48,7 @@ class Endpoint:
     verbs: Verb
     path: str
     transports: Transport
-    permission: Permission
+    role: Role
     reads_only: bool
     parameters: tuple[Parameter, ...] | None
     result: Any
@@ -70,7 +63,7 @@ def endpoint(
     path: str = "",
     *,
     transports: Transport | None = None,
-    permission: Permission = Permission.TRUSTED,
+    role: Role | None = None,
     reads_only: bool | None = None,
     urgent: bool = False,
 ) -> Callable[[_Method], _Method]:
@@ -78,11 +71,16 @@ def endpoint(
 
     Without a path it is there on JSON-RPC only, and by default on persistent connections only.
     ``reads_only`` is by default what the verb says: GET reads, everything else may change something.
+    ``role`` is the least that a caller needs: by default a viewer may read, and an operator do the rest.
     """
     if bool(verbs) is not bool(path):
         raise TypeError(f"{name}: an HTTP verb needs a path, and a path needs a verb")
     if transports is None:
         transports = Transport.ALL if path else Transport.PERSISTENT
+    if reads_only is None:
+        reads_only = verbs == GET
+    if role is None:
+        role = Role.VIEWER if reads_only else Role.OPERATOR
 
     def declare(method: _Method) -> _Method:
         documentation = inspect.getdoc(method)
@@ -94,8 +92,8 @@ def endpoint(
             verbs=verbs,
             path=path,
             transports=transports,
-            permission=permission,
-            reads_only=verbs == GET if reads_only is None else reads_only,
+            role=role,
+            reads_only=reads_only,
             parameters=parameters_of(method, hints),
             result=hints.get("return", Any),
             documentation=documentation,

@@ -11,7 +11,7 @@ import msgspec
 from attrs import define
 from msgspec import Meta
 
-from txraker.api.caller import Caller, Transport
+from txraker.api.caller import Caller, Role, Transport
 from txraker.api.endpoint import endpoint
 from txraker.clients import ClientIdentity, Clients, ClientType
 from txraker.errors import BadRequest
@@ -36,7 +36,7 @@ class ConnectionEndpoints:
 
     _clients: Clients
 
-    @endpoint("server.connection.identify", reads_only=False)
+    @endpoint("server.connection.identify", reads_only=False, role=Role.NOBODY)
     async def identify(
         self,
         caller: Caller,
@@ -62,7 +62,7 @@ class ConnectionEndpoints:
         self._clients.identify(connection, ClientIdentity(client_name, version, type, url))
         return ConnectionId(connection.connection_id)
 
-    @endpoint("server.websocket.id", transports=Transport.PERSISTENT, reads_only=True)
+    @endpoint("server.websocket.id", transports=Transport.PERSISTENT, reads_only=True, role=Role.NOBODY)
     async def websocket_id(self, caller: Caller) -> WebsocketId:
         """Return the id of this connection. Deprecated: `server.connection.identify` tells it, too."""
         return WebsocketId(_connection(caller).connection_id)

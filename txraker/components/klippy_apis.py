@@ -17,12 +17,13 @@ from msgspec import Meta
 from zope.interface import implementer
 
 from txraker.api.arguments import Conversion, Refused, RestOfQuery
-from txraker.api.caller import Caller, Transport
+from txraker.api.caller import Caller, Role, Transport
 from txraker.api.dispatch import Dispatcher
-from txraker.api.endpoint import GET, POST, Endpoint, Permission, endpoint
+from txraker.api.endpoint import GET, POST, Endpoint, endpoint
 from txraker.errors import ApiError, BadRequest, KlippyDisconnected, KlippyNotConnected
 from txraker.events import EndpointsLearned, Events, GcodeCommand, StatusUpdate
 from txraker.interfaces import IComponent, IConnection, IKlippy, IStatusFeed, IStatusSubscriber
+from txraker.klippy.freshness import READING_METHODS
 from txraker.klippy.subscriptions import Wish
 
 MOST_NAMES = 1000
@@ -256,7 +257,7 @@ class KlippyApis:
             verbs=GET | POST,
             path=f"/printer/{method}",
             transports=Transport.ALL,
-            permission=Permission.TRUSTED,
+            role=Role.VIEWER if method in READING_METHODS else Role.OPERATOR,
             reads_only=False,
             parameters=None,
             result=Any,

@@ -13,7 +13,7 @@ from attrs import define, field
 from msgspec import Meta
 from twisted.internet.defer import DeferredLock
 
-from txraker.api.caller import Caller
+from txraker.api.caller import Caller, Role
 from txraker.api.endpoint import POST, endpoint
 from txraker.errors import ApiError, BadRequest
 from txraker.interfaces import ILogFile
@@ -38,7 +38,7 @@ class Logs:
     _files: Mapping[str, ILogFile]
     _one_at_a_time: DeferredLock = field(factory=DeferredLock)
 
-    @endpoint("server.logs.rollover", POST, "/server/logs/rollover")
+    @endpoint("server.logs.rollover", POST, "/server/logs/rollover", role=Role.ADMIN)
     async def rollover(
         self,
         caller: Caller,

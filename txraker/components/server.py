@@ -11,7 +11,7 @@ import msgspec
 from attrs import define, field
 
 from txraker import __version__
-from txraker.api.caller import Caller
+from txraker.api.caller import Caller, Role
 from txraker.api.endpoint import GET, POST, endpoint
 from txraker.clients import Clients
 from txraker.config.configuration import Configuration, ServerConfig
@@ -91,7 +91,7 @@ class ServerEndpoints:
         """Return the configuration: as used, as written, and from which files. Secrets are masked."""
         return self._configuration.report()
 
-    @endpoint("server.restart", POST, "/server/restart")
+    @endpoint("server.restart", POST, "/server/restart", role=Role.ADMIN)
     async def restart(self, caller: Caller) -> str:
         """Restart this printer's server with its configuration as it is now.
 

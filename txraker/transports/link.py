@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from txraker.api import jsonrpc
-from txraker.api.caller import Caller, Transport
+from txraker.api.caller import TRUSTED, Caller, Transport
 from txraker.api.dispatch import Dispatcher
 from txraker.clients import ClientIdentity, Clients
 from txraker.errors import ClientError, Unavailable
@@ -126,7 +126,7 @@ class Link:
     def __attrs_post_init__(self) -> None:
         service = self._service
         self.connection_id = service.clients.new_id()
-        self._caller = Caller(self.transport, self.address, trusted=True, connection=self)
+        self._caller = Caller(self.transport, self.address, TRUSTED, self)
         self._outbox = Outbox(self._wire.framing, service.queue_bytes, service.queue_seconds)
         self._allowed_at = service.clock.seconds()
 

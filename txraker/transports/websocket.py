@@ -248,7 +248,7 @@ class Upgrade(Leaf):
         if request.method != b"GET":
             raise MethodNotAllowed("A websocket is opened by GET", ("GET",))
         caller = self.door.caller(request, Transport.WEBSOCKET)
-        if not caller.trusted:
+        if not caller.is_known:
             raise Unauthorized
         self.refuse_foreign(request)
         if (header(request, "Upgrade") or "").lower() != "websocket":

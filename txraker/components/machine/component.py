@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from txraker.api.caller import Caller, Transport
+from txraker.api.caller import TRUSTED, Caller, Role, Transport
 from txraker.api.endpoint import GET, POST, endpoint
 from txraker.components.machine.services import OWN_NAME, Services
 from txraker.errors import ApiError, BadRequest
@@ -35,7 +35,7 @@ LOOK_INTERVAL = 10.0
 RemoteMethod = Callable[[dict[str, Any]], Awaitable[str]]
 """What Klipper's macros can call, with its arguments."""
 
-KLIPPER = Caller(Transport.UNIX, "Klipper", trusted=True)
+KLIPPER = Caller(Transport.UNIX, "Klipper", TRUSTED)
 """Whoever wrote the macros: they may do what their printer's owner may."""
 
 SERVICES_WITHIN = 2.0
@@ -129,12 +129,12 @@ class Machine:
             )
         )
 
-    @endpoint("machine.shutdown", POST, "/machine/shutdown")
+    @endpoint("machine.shutdown", POST, "/machine/shutdown", role=Role.ADMIN)
     async def shutdown(self, caller: Caller) -> str:
         """Switch the machine off."""
         return await self._switch(self._shutdown_action)
 
-    @endpoint("machine.reboot", POST, "/machine/reboot")
+    @endpoint("machine.reboot", POST, "/machine/reboot", role=Role.ADMIN)
     async def reboot(self, caller: Caller) -> str:
         """Restart the machine."""
         return await self._switch("reboot")

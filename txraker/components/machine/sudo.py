@@ -11,7 +11,7 @@ import msgspec
 from attrs import define
 from msgspec import Meta
 
-from txraker.api.caller import Caller
+from txraker.api.caller import Caller, Role
 from txraker.api.endpoint import GET, POST, endpoint
 from txraker.errors import BadRequest
 from txraker.system.sudo import Sudo
@@ -39,7 +39,7 @@ class SudoEndpoints:
 
     _sudo: Sudo
 
-    @endpoint("machine.sudo.info", GET, "/machine/sudo/info")
+    @endpoint("machine.sudo.info", GET, "/machine/sudo/info", role=Role.ADMIN)
     async def info(
         self,
         caller: Caller,
@@ -52,7 +52,7 @@ class SudoEndpoints:
         access = await self._sudo.has_access() if check_access else None
         return SudoInfo(access, self._sudo.user, sudo_requested=False, request_messages=[])
 
-    @endpoint("machine.sudo.password", POST, "/machine/sudo/password")
+    @endpoint("machine.sudo.password", POST, "/machine/sudo/password", role=Role.ADMIN)
     async def password(
         self,
         caller: Caller,

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from txraker import __version__
 from txraker.access import Access, client_addresses
 from txraker.api.arguments import parse_query
-from txraker.api.caller import Caller, Transport
+from txraker.api.caller import NOBODY, TRUSTED, Caller, Transport
 from txraker.api.dispatch import Dispatcher
 from txraker.api.endpoint import Endpoint
 from txraker.errors import (
@@ -50,11 +50,12 @@ class Door:
             header_values(request, "X-Forwarded-For"),
             header_values(request, "X-Real-IP"),
         )
-        return Caller(transport, addresses[0], all(map(self.access.trusts, addresses)))
+        is_trusted = all(map(self.access.trusts, addresses))
+        return Caller(transport, addresses[0], TRUSTED if is_trusted else NOBODY)
 
     def trusts(self, request: Request) -> bool:
         """Say whether the sender of a request is trusted."""
-        return self.caller(request, Transport.HTTP).trusted
+        return self.caller(request, Transport.HTTP).is_known
 
 
 @define(eq=False)
@@ -153,7 +154,7 @@ class ApiResource(Leaf):
         try:
             return self.door.dispatcher.find_path(path, method)
         except ApiError:
-            if not caller.trusted:
+            if not caller.is_known:
                 raise Unauthorized from None
             raise
 
