@@ -15,7 +15,9 @@ from txraker.assembly import assemble
 from txraker.config.configuration import Configuration
 from txraker.describe import declared_endpoints, documents
 from txraker.events import NOTIFICATIONS
+from txraker.storage.schema import MIGRATIONS
 from txraker.system.logfile import LogFile
+from txraker.testing.database import MemoryDatabase
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,7 @@ def test_everything_served_is_described(tmp_path: Path) -> None:
         Configuration.defaults(tmp_path),
         Logger(observer=LogPublisher()),
         LogFile(tmp_path / "x.log", str, print),
+        MemoryDatabase(MIGRATIONS),
         DeferredLock(),
         no_restart,
     )

@@ -6,23 +6,28 @@ Nothing is looked up: each part is given its collaborators here, in an order wit
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, cast
+from socket import gethostname
+from typing import NamedTuple
 
+import msgspec
 from attrs import define, field
-from twisted.internet.defer import CancelledError, DeferredLock, maybeDeferred
+from twisted.internet.defer import CancelledError, DeferredLock
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
-from twisted.internet.tcp import Port
 from twisted.logger import Logger
 
 from txraker.access import configured_access
 from txraker.api.dispatch import Dispatcher
 from txraker.api.endpoint import Endpoint, endpoints_of
+from txraker.authorization.accounts import Accounts
+from txraker.authorization.attempts import LoginAttempts
+from txraker.authorization.gate import Gate
 from txraker.clients import Clients
+from txraker.components.authorization import Authorization
 from txraker.components.connection import ConnectionEndpoints
 from txraker.components.data_store.component import DataStore
 from txraker.components.extensions import ExtensionEndpoints
@@ -54,9 +59,12 @@ from txraker.events import (
     Notification,
     ProcStatUpdate,
     ServiceStateChanged,
+    UserCreated,
+    UserDeleted,
+    UserLoggedOut,
 )
 from txraker.faults import FaultReport, fault_report
-from txraker.interfaces import IComponent, ILogFile, ISystem
+from txraker.interfaces import IDatabase, ILogFile, ISystem
 from txraker.klippy.client import KlippyClient
 from txraker.klippy.socket import OneTryUnixEndpoint, PatientUnixEndpoint, socket_finder
 from txraker.loader import ComponentLoader
@@ -67,7 +75,6 @@ from txraker.system.host.statistics import HostStatistics
 from txraker.system.host.throttling import find_throttled_bits
 from txraker.system.instances import Instances
 from txraker.system.klipper_log import KlipperLog
-from txraker.system.nothing import NoSystem
 from txraker.system.peripherals.canbus import CanBus
 from txraker.system.peripherals.libcamera import Libcamera
 from txraker.system.process import run
@@ -76,7 +83,7 @@ from txraker.system.rolled import MIB, LogLimits
 from txraker.system.sudo import Sudo
 from txraker.transports.bridge import BridgeUpgrade
 from txraker.transports.link import LinkService
-from txraker.transports.listen import listen
+from txraker.transports.listen import Entrance, entrance, find_credentials
 from txraker.transports.unix import LocalPort, UnixClients
 from txraker.transports.web.request import LimitedSite
 from txraker.transports.web.resources import Door
@@ -91,6 +98,9 @@ BROADCAST: tuple[type[Notification], ...] = (
     ServiceStateChanged,
     ProcStatUpdate,
     CpuThrottled,
+    UserCreated,
+    UserDeleted,
+    UserLoggedOut,
 )
 """The events that every client is told of."""
 
@@ -114,22 +124,16 @@ class Assembly:
     _options: ServerOptions
     _klippy: KlippyClient
     _clients: Clients
-    _components: Sequence[IComponent]
+    _components: ComponentLoader
     _logs: Logs
     _site: LimitedSite
+    entrance: Entrance
     _local: LocalSocket
     warnings: ServerWarnings
-    _log: Logger
     _report_fault: FaultReport
     _dispatcher: Dispatcher
     log_options: LogOptions
-    _port: IListeningPort | None = field(default=None, init=False)
     _local_port: LocalPort | None = field(default=None, init=False)
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """The host and port it is configured to listen on."""
-        return (self._options.host, self._options.port)
 
     @property
     def klippy_version(self) -> str | None:
@@ -145,28 +149,13 @@ class Assembly:
         """Return what it answers, apart from what Klippy adds."""
         return self._dispatcher.endpoints()
 
-    def listen(self) -> None:
-        """Answer from now on. Raises CannotListenError."""
-        if self._port is None:
-            self._port = listen(self._reactor, *self.address, self._site)
-            self._log.info(
-                "Listening on {host}, port {port}, with {count} endpoints",
-                host=self.address[0],
-                port=self.address[1],
-                count=len(self.endpoints()),
-            )
-
     def take_over(self, predecessor: Assembly) -> None:
         """Answer from now on where another server did, without a moment in which nobody does.
 
         The cache answers no queries until the predecessor, whose commands aren't known here, has stopped.
         """
         self._klippy.freshness.hold()
-        if self.address == predecessor.address:
-            port, predecessor._port = predecessor._port, None
-            if port is not None:
-                cast("Port", port).factory = self._site  # type: ignore[assignment]  # a site is a factory
-                self._port = port
+        self.entrance.take_over(predecessor.entrance)
         local_port = predecessor._local_port
         if local_port is not None and local_port.is_reachable:
             local_port.hand_over(self._local.clients, self._local.mode)
@@ -177,7 +166,8 @@ class Assembly:
         self._klippy.freshness.release()
 
     def start(self) -> None:
-        """Connect to Klippy, now and whenever it is there, and let programs on this machine connect to us."""
+        """Let components begin, connect to Klippy whenever it is there, and let local programs connect."""
+        self._components.start()
         self._klippy.service.startService()
         if self._local_port is not None:
             return
@@ -189,16 +179,10 @@ class Assembly:
 
     async def stop_listening(self) -> None:
         """Take no new connections."""
-        await self.stop_listening_tcp()
+        await self.entrance.close()
         port, self._local_port = self._local_port, None
         if port is not None:
             await port.close()
-
-    async def stop_listening_tcp(self) -> None:
-        """Take no new connections over TCP."""
-        port, self._port = self._port, None
-        if port is not None:
-            await maybeDeferred(port.stopListening)
 
     async def stop(self) -> None:
         """Take leave of clients and of Klippy, and let go of everything."""
@@ -208,7 +192,7 @@ class Assembly:
         self._site.cut_connections()
         await self._logs.finished()
         await self._klippy.stop()
-        for component in self._components:
+        for component in self._components.loaded:
             try:
                 stopped = component.stop()
                 if stopped is not None:
@@ -236,31 +220,27 @@ def assemble(
     configuration: Configuration,
     log: Logger,
     own_log: ILogFile,
+    database: IDatabase,
     rollovers: DeferredLock,
     restart: Callable[[], Awaitable[None]],
     klippy_socket: Path | None = None,
 ) -> Assembly:
     """Build a printer's server.
 
-    ``klippy_socket`` overrules what is configured; ``rollovers`` is held while a log is rolled over. Raises
-    ConfigError when ``[server]``, ``[authorization]`` or ``[logs]`` can't be honoured; anything less is a
-    warning.
+    ``klippy_socket`` is that of a virtual printer, if that is to be served; ``rollovers`` is held while a log
+    is rolled over. Raises ConfigError when ``[server]``, ``[authorization]`` or ``[logs]`` can't be honoured;
+    anything less is a warning.
     """
     options = configuration.read("server", ServerOptions)
     authorization = configuration.read("authorization", AuthorizationOptions)
     log_options = configuration.read("logs", LogOptions)
-    if authorization.force_logins:
-        raise ConfigError(
-            "can't be enforced yet: txraker has no users to log in",
-            file=str(configuration.path),
-            section="authorization",
-            option="force_logins",
-            value="True",
-        )
-    access, access_warnings = configured_access(authorization.trusted_clients, authorization.cors_domains)
+    access, access_warnings = configured_access(
+        authorization.trusted_clients, authorization.cors_domains, [gethostname()]
+    )
 
     report_fault = fault_report(log)
     warnings = ServerWarnings(log)
+    credentials = find_credentials(options, configuration, reactor, warnings)
     events = Events(report_fault)
     find_socket = socket_finder(klippy_socket or _path(options.klippy_uds_address), configuration.data_path)
     socket = PatientUnixEndpoint(reactor, find_socket, log, warnings)
@@ -295,23 +275,27 @@ def assemble(
             log,
         ),
     )
-    system, instances = _load_machine(loader, reactor, klippy, events, restart, log)
+    system, instances = _load_machine(
+        loader, reactor, klippy, events, restart, log, is_simulated=klippy_socket is not None
+    )
     klipper_log = KlipperLog(
         reactor, klippy, klippy.status, system, instances, off_thread(reactor), limits, log
     )
+    accounts = Accounts(database, reactor.seconds, off_thread(reactor), authorization.login_timeout)
+    gate = Gate(access, accounts, time.monotonic, authorization.enable_api_key, authorization.force_logins)
+    attempts = LoginAttempts(authorization.max_login_attempts)
+    loader.load(
+        "authorization",
+        lambda: Authorization(reactor, gate, accounts, attempts, clients, events, warnings, report_fault),
+    )
     server = ServerEndpoints(klippy, clients, configuration, warnings, restart, loader.names, loader.failed)
     logs = Logs({"moonraker": own_log, "klipper": klipper_log}, rollovers)
-    for core in (server, ConnectionEndpoints(clients), logs):
+    for core in (server, ConnectionEndpoints(clients, gate), logs):
         dispatcher.add(endpoints_of(core))
 
-    if not access.trusted:
-        access_warnings.append(
-            "Nobody but programs on this machine's unix socket may use this server: "
-            "[authorization] trusted_clients names no address."
-        )
     for text in (*access_warnings, *configuration.warnings()):
         warnings.put(text, text)
-    door = Door(dispatcher, access, report_fault)
+    door = Door(dispatcher, gate, report_fault)
     links = LinkService(
         reactor,
         dispatcher,
@@ -335,12 +319,12 @@ def assemble(
         options,
         klippy,
         clients,
-        loader.loaded,
+        loader,
         logs,
         web,
+        entrance(reactor, options, credentials, web, warnings, log),
         local,
         warnings,
-        log,
         report_fault,
         dispatcher,
         log_options,
@@ -354,15 +338,22 @@ def _load_machine(
     events: Events,
     restart: Callable[[], Awaitable[None]],
     log: Logger,
+    *,
+    is_simulated: bool,
 ) -> tuple[ISystem, Instances]:
-    """Load what deals with the machine, and return its service manager and what our units in it are."""
+    """Load what deals with the machine, and return its service manager and what our units in it are.
+
+    A section that can't be honoured costs the services only: front-ends don't start without the rest. Nor
+    does a virtual printer manage any, unless it is told to.
+    """
     configuration, report_fault = loader.configuration, loader.report_fault
     try:
         options = configuration.read("machine", MachineOptions)
     except ConfigError as error:
-        loader.fail("machine", str(error))
-        system: ISystem = NoSystem()
-        return system, Instances(system, klippy)
+        loader.warnings.put("machine", f"Services can't be managed: {error}")
+        options = MachineOptions(provider="none")
+    if is_simulated and not configuration.has_option("machine", "provider"):
+        options = msgspec.structs.replace(options, provider="none")
     sudo, aside = Sudo(reactor, options.sudo_password), off_thread(reactor)
     system = configured_system(options, reactor, sudo, loader.warnings, report_fault, log)
     instances = Instances(system, klippy)

@@ -30,13 +30,13 @@ from txraker.config.load import load
 from txraker.errors import BadRequest
 from txraker.faults import fault_report, run_aside
 from txraker.reactor import Reactor
+from txraker.storage.database import Database, StorageError
+from txraker.storage.schema import MIGRATIONS
 from txraker.system.logfile import LogFile
 from txraker.system.rolled import MIB, LogLimits
 
 FOLDERS = ("config", "gcodes", "logs", "comms", "database", "backup", "certs")
 """What a data path holds, as Klipper users know it."""
-
-FIRST_UNPRIVILEGED_PORT = 1024
 
 LAST_WORDS = 0.1
 """Seconds between the answer to a restart and the end of the connections that may still carry it."""
@@ -63,6 +63,7 @@ class PrinterServer(Service):
     _replacing: IDelayedCall | None = field(default=None, init=False)
     _lasting: dict[str, str] = field(factory=dict, init=False)
     _rollovers: DeferredLock = field(factory=DeferredLock, init=False)
+    _database: Database = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._log_file = LogFile(
@@ -70,13 +71,14 @@ class PrinterServer(Service):
         )
         both = LogPublisher(self._log_file, globalLogPublisher)
         self._log = Logger(self.data_path.name, observer=FilteringLogObserver(both, [self._log_level]))
+        self._database = Database(self._reactor, self.data_path, MIGRATIONS)
         self._current = self._assemble(self._configuration)
 
     def privilegedStartService(self) -> None:
         """Listen already, if that is on a port that only root may use. Raises CannotListenError."""
         super().privilegedStartService()
-        if self._current.address[1] < FIRST_UNPRIVILEGED_PORT:
-            self._current.listen()
+        if self._current.entrance.is_privileged:
+            self._current.entrance.listen()
 
     def startService(self) -> None:
         """Begin to serve. Raises CannotListenError, and OSError when there can be no data path."""
@@ -84,14 +86,21 @@ class PrinterServer(Service):
         self._follow_log_options()
         self._log_file.open()
         try:
-            self._current.listen()
+            self._current.entrance.listen()
         except CannotListenError:
             self._log_file.close()
             raise
         super().startService()
+        run_aside(self._open_database(), "opening the database", fault_report(self._log))
         if self._simulate:
             self._start_simulator()
         self._current.start()
+
+    async def _open_database(self) -> None:
+        try:
+            await self._database.start()
+        except StorageError as problem:
+            self.warn("database", str(problem))
 
     def stopService(self) -> Deferred[None]:
         """Take leave; the answer fires when nothing is left."""
@@ -119,27 +128,14 @@ class PrinterServer(Service):
             successor = self._assemble(configuration)
         except ConfigError as error:
             raise BadRequest(f"The configuration can't be used: {error}") from None
-        if successor.address != self._current.address:
-            try:
-                await self._listen_elsewhere(successor)
-            except CannotListenError as error:
-                await successor.stop()
-                raise BadRequest(f"The new address can't be used: {error}") from None
+        try:
+            await successor.entrance.listen_beside(self._current.entrance)
+        except CannotListenError as error:
+            await successor.stop()
+            raise BadRequest(f"The new address can't be used: {error}") from None
         self._configuration = configuration
         self._successor = successor
         self._replacing = self._reactor.callLater(LAST_WORDS, self._replace, successor)
-
-    async def _listen_elsewhere(self, successor: Assembly) -> None:
-        """Let the successor listen; on another host's address of the same port it must be now or never."""
-        if successor.address[1] != self._current.address[1]:
-            successor.listen()
-            return
-        await self._current.stop_listening_tcp()
-        try:
-            successor.listen()
-        except CannotListenError:
-            self._current.listen()
-            raise
 
     def _replace(self, successor: Assembly) -> None:
         run_aside(self._switch_to(successor), "a restart", fault_report(self._log))
@@ -154,7 +150,7 @@ class PrinterServer(Service):
             successor.warnings.put(key, text)
         successor.take_over(predecessor)
         if self.running:
-            successor.listen()
+            successor.entrance.listen()
             successor.start()
         try:
             await predecessor.stop()
@@ -169,6 +165,7 @@ class PrinterServer(Service):
         await self._current.stop()
         if self._simulator is not None and self._simulator.running:
             await maybeDeferred(self._simulator.stopService)
+        await self._database.stop()
         self._log_file.close()
 
     def _follow_log_options(self) -> None:
@@ -184,6 +181,7 @@ class PrinterServer(Service):
             configuration,
             self._log,
             self._log_file,
+            self._database,
             self._rollovers,
             self.restart,
             self._simulated_socket if self._simulate else None,

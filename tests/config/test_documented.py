@@ -53,7 +53,7 @@ def test_undocumented_options(section: str, option: str) -> None:
     assert not is_documented_option(section, option)
 
 
-OURS = {"client_queue_size", "client_queue_seconds", "unix_socket_mode"}
+OURS = {"client_queue_size", "client_queue_seconds", "enable_http", "unix_socket_mode"}
 """Options of ``[server]`` that only txraker knows."""
 
 

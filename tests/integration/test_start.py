@@ -76,16 +76,6 @@ def test_foreign_pages_change_nothing(tmp_path: Path, path: str) -> None:
         assert ask(port, "/server/info", headers={"Origin": "http://evil.example"}).status == 200
 
 
-def test_nobody_trusted_is_a_warning(tmp_path: Path) -> None:
-    """A configuration that trusts nobody says so in the log, because nobody can ask for the warning."""
-    port = free_port()
-    configure(tmp_path / "data", f"[server]\nhost: 127.0.0.1\nport: {port}\n")
-    log = tmp_path / "data" / "logs" / "moonraker.log"
-    with twistd(tmp_path, "-d", str(tmp_path / "data")) as process:
-        while not log.exists() or "trusted_clients names no address" not in log.read_text():
-            assert process.process.poll() is None
-
-
 def test_restart_never_stops_listening(tmp_path: Path) -> None:
     """While a server restarts, every new connection is accepted and answered."""
     port = free_port()
@@ -96,3 +86,25 @@ def test_restart_never_stops_listening(tmp_path: Path) -> None:
             assert ask(port, "/server/restart", "POST").json == {"result": "ok"}
             for _ in range(100):
                 assert ask(port, "/server/info").status == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "path", "status"),
+    [
+        ({"Host": "evil.example"}, "/server/info", 403),
+        ({"Host": "evil.example", "Origin": "http://evil.example"}, "/printer/gcode/script?script=M112", 403),
+        ({"Host": "printer.local"}, "/server/info", 200),
+        ({"Sec-Fetch-Site": "cross-site"}, "/printer/gcode/script?script=M112", 403),
+        ({"Sec-Fetch-Site": "cross-site"}, "/server/info", 200),
+        ({"Sec-Fetch-Site": "same-origin"}, "/server/info", 200),
+    ],
+)
+def test_pages_of_others(tmp_path: Path, headers: dict[str, str], path: str, status: int) -> None:
+    """A page that has our address under its own name, or is another's to the browser, does nothing here."""
+    port = free_port()
+    configure(tmp_path / "data", trusting(port))
+    with twistd(tmp_path, "-d", str(tmp_path / "data")) as process:
+        process.wait_for(port)
+        assert ask(port, path, headers=headers).status == status
+        if headers.get("Host") == "evil.example":
+            assert ask(port, "/websocket", headers={"Upgrade": "websocket", **headers}).status == 403

@@ -8,7 +8,7 @@ from attrs import Factory, define
 
 from txraker.api import jsonrpc
 from txraker.api.arguments import read_arguments
-from txraker.api.caller import Caller, Transport
+from txraker.api.caller import Caller, Role, Transport
 from txraker.api.endpoint import Endpoint, Verb
 from txraker.errors import (
     ApiError,
@@ -23,12 +23,12 @@ from txraker.errors import (
 _VERBS = {**{str(verb.name): verb for verb in Verb}, "HEAD": Verb.GET}
 
 
-def permit(endpoint: Endpoint, caller: Caller) -> None:
+def permit(role: Role, caller: Caller, what: str) -> None:
     """Raise Unauthorized for a caller who isn't known, and Forbidden for one whose role isn't enough."""
-    if caller.who.role < endpoint.role:
+    if caller.who.role < role:
         if not caller.is_known:
             raise Unauthorized
-        raise Forbidden(f"{endpoint.name} needs the role {endpoint.role.name.lower()}")
+        raise Forbidden(f"{what} needs the role {role.name.lower()}")
 
 
 @define
@@ -114,7 +114,7 @@ class Dispatcher:
         :class:`InternalError`.
         """
         try:
-            permit(endpoint, caller)
+            permit(endpoint.role, caller, endpoint.name)
             if endpoint.parameters is None:
                 return await endpoint.handler(caller, arguments)
             is_query = caller.transport is Transport.HTTP

@@ -13,8 +13,9 @@ from msgspec import Meta
 
 from txraker.api.caller import Caller, Role, Transport
 from txraker.api.endpoint import endpoint
+from txraker.authorization.gate import Gate
 from txraker.clients import ClientIdentity, Clients, ClientType
-from txraker.errors import BadRequest
+from txraker.errors import BadRequest, Unauthorized
 from txraker.interfaces import IConnection
 
 
@@ -32,9 +33,10 @@ class WebsocketId(msgspec.Struct, frozen=True):
 
 @define(eq=False)
 class ConnectionEndpoints:
-    """Lets clients say who they are."""
+    """Lets clients say who they are, and show that they may."""
 
     _clients: Clients
+    _gate: Gate
 
     @endpoint("server.connection.identify", reads_only=False, role=Role.NOBODY)
     async def identify(
@@ -48,7 +50,7 @@ class ConnectionEndpoints:
         type: Annotated[ClientType, Meta(description="What kind of application it is.")],
         url: Annotated[str, Meta(description="The application's home page.")],
         access_token: Annotated[
-            str | None, Meta(description="A JSON Web Token; not needed by a trusted client.")
+            str | None, Meta(description="A JSON Web Token; not needed by one that is known.")
         ] = None,
         api_key: Annotated[
             str | None, Meta(description="The API key; not needed by a trusted client.")
@@ -56,9 +58,16 @@ class ConnectionEndpoints:
     ) -> ConnectionId:
         """Identify the application at the other end of this connection.
 
-        It succeeds once for a connection. An agent's name is taken for as long as the agent is connected.
+        It succeeds once for a connection. An agent's name is taken for as long as the agent is connected. A
+        client that isn't known yet must show a token or the API key, and is known from then on.
         """
         connection = _connection(caller)
+        if access_token:
+            connection.authorize(self._gate.accounts.who_has_token(access_token))
+        elif api_key:
+            connection.authorize(self._gate.who_has_key(api_key))
+        elif not caller.is_known:
+            raise Unauthorized
         self._clients.identify(connection, ClientIdentity(client_name, version, type, url))
         return ConnectionId(connection.connection_id)
 

@@ -17,7 +17,8 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from txraker.api.caller import Caller
+from txraker.api.caller import Caller, Role
+from txraker.api.dispatch import permit
 from txraker.clients import Clients
 from txraker.errors import KlippyNotConnected
 from txraker.klippy.framing import TERMINATOR, FrameSplitter, FrameTooLong
@@ -148,6 +149,9 @@ class BridgeUpgrade(Upgrade):
         super().__init__(door, factory, service)
         self._endpoint = endpoint
         self._touched = touched
+
+    def check_who(self, caller: Caller) -> None:
+        permit(Role.ADMIN, caller, "/klippysocket")
 
     def respond(self, request: Request) -> None:
         caller = self.admit(request)

@@ -10,14 +10,14 @@ import math
 from itertools import count
 from typing import Any, Protocol
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from txraker.api import jsonrpc
-from txraker.api.caller import TRUSTED, Caller, Transport
+from txraker.api.caller import TRUSTED, Caller, Transport, Who
 from txraker.api.dispatch import Dispatcher
 from txraker.clients import ClientIdentity, Clients
 from txraker.errors import ClientError, Unavailable
@@ -45,9 +45,13 @@ DEEPEST_DEBT = 5000.0
 OVER_RATE = "over its rate"
 """A reason not to read from a client."""
 
+KNOWN_WITHIN = 60.0
+"""Seconds in which a client must say who it is that may do nothing before."""
+
 ABORT_AFTER = 2.0
 """Seconds that a client has to take leave before its connection is cut."""
 
+POLICY_VIOLATION = 1008
 TRY_AGAIN_LATER = 1013
 
 
@@ -108,6 +112,7 @@ class Link:
     _wire: Wire
     transport: Transport
     address: str
+    who: Who = TRUSTED
     identity: ClientIdentity | None = None
     connection_id: int = field(init=False)
     _caller: Caller = field(init=False)
@@ -119,6 +124,7 @@ class Link:
     _seen_progress: int = field(default=0, init=False)
     _read_at: float = field(default=-math.inf, init=False)
     _under_way: int = field(default=0, init=False)
+    _stranger: IDelayedCall | None = field(default=None, init=False)
     _reading_on: IDelayedCall | None = field(default=None, init=False)
     _allowance: float = field(default=BURST, init=False)
     _allowed_at: float = field(init=False)
@@ -126,19 +132,40 @@ class Link:
     def __attrs_post_init__(self) -> None:
         service = self._service
         self.connection_id = service.clients.new_id()
-        self._caller = Caller(self.transport, self.address, TRUSTED, self)
+        self._caller = Caller(self.transport, self.address, self.who, self)
         self._outbox = Outbox(self._wire.framing, service.queue_bytes, service.queue_seconds)
         self._allowed_at = service.clock.seconds()
 
     def opened(self) -> None:
-        """Begin: the client counts and hears notifications."""
+        """Begin: the client counts, and hears notifications once it is known."""
         self._open = True
         self._service.clients.add(self)
+        self._expect_to_know()
+
+    def authorize(self, who: Who) -> None:
+        self.who = who
+        self._caller = evolve(self._caller, who=who)
+        self._expect_to_know()
+
+    def _expect_to_know(self) -> None:
+        """Give a client that isn't known some time to say who it is."""
+        if self._stranger is not None:
+            self._stranger.cancel()
+            self._stranger = None
+        if not self._caller.is_known and self._open:
+            self._stranger = self._service.clock.callLater(KNOWN_WITHIN, self._turn_away)
+
+    def _turn_away(self) -> None:
+        self._stranger = None
+        self.close(POLICY_VIOLATION, "Unauthorized")
 
     def closed(self) -> None:
         """End: the client and what it subscribed to are forgotten."""
         if self._open:
             self._open = False
+            if self._stranger is not None:
+                self._stranger.cancel()
+                self._stranger = None
             if self._reading_on is not None:
                 self._reading_on.cancel()
                 self._reading_on = None

@@ -21,9 +21,9 @@ from zope.interface import implementer
 from txraker import __version__
 from txraker.access import is_loopback
 from txraker.api.caller import Caller, Transport
-from txraker.errors import BadRequest, MethodNotAllowed, Unauthorized, Unavailable
+from txraker.errors import BadRequest, MethodNotAllowed, Unavailable
 from txraker.reactor import Stream
-from txraker.transports.link import Link, LinkService
+from txraker.transports.link import POLICY_VIOLATION, Link, LinkService
 from txraker.transports.stream import Reading, StreamWriter
 from txraker.transports.web.cors import header
 from txraker.transports.web.request import TrackedChannel
@@ -44,7 +44,6 @@ CLOSE_WITHIN = 2.0
 """Seconds a client has to answer a close frame before the connection is cut."""
 
 GOING_AWAY = 1001
-POLICY_VIOLATION = 1008
 
 _SHORT, _MEDIUM = 126, 0x10000
 
@@ -193,9 +192,9 @@ class ServerWebSocket(WebSocketServerProtocol):
 class ApiWebSocket(ServerWebSocket):
     """A client of the API."""
 
-    def __init__(self, service: LinkService, address: str) -> None:
+    def __init__(self, service: LinkService, caller: Caller) -> None:
         super().__init__(self._link_drained)
-        self.link = Link(service, self, Transport.WEBSOCKET, address)
+        self.link = Link(service, self, caller.transport, caller.address, caller.who)
 
     def _link_drained(self) -> None:
         self.link.drained()
@@ -248,17 +247,22 @@ class Upgrade(Leaf):
         if request.method != b"GET":
             raise MethodNotAllowed("A websocket is opened by GET", ("GET",))
         caller = self.door.caller(request, Transport.WEBSOCKET)
-        if not caller.is_known:
-            raise Unauthorized
+        self.check_who(caller)
         self.refuse_foreign(request)
         if (header(request, "Upgrade") or "").lower() != "websocket":
             raise BadRequest('Can "Upgrade" only to "WebSocket".')
         self.check_room(caller)
         return caller
 
+    def check_who(self, caller: Caller) -> None:
+        """Raise Unauthorized or Forbidden for a caller who may have no such websocket."""
+
     def check_room(self, caller: Caller) -> None:
         """Raise Unavailable when the connection would be one too many."""
-        if not self.service.clients.has_room(caller.address, is_local=is_loopback(caller.address)):
+        room = self.service.clients.has_room(
+            caller.address, is_local=is_loopback(caller.address), is_known=caller.is_known
+        )
+        if not room:
             raise Unavailable("The maximum number of websocket connections is reached")
 
     def upgrade(self, request: Request, protocol: ServerWebSocket) -> None:
@@ -275,7 +279,7 @@ class ApiUpgrade(Upgrade):
 
     def respond(self, request: Request) -> None:
         caller = self.admit(request)
-        self.upgrade(request, ApiWebSocket(self.service, caller.address))
+        self.upgrade(request, ApiWebSocket(self.service, caller))
 
 
 class _OneProtocol:

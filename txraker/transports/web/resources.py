@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from attrs import define
+from attrs import define, evolve
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
@@ -16,9 +16,10 @@ from zope.interface import implementer
 from txraker import __version__
 from txraker.access import Access, client_addresses
 from txraker.api.arguments import parse_query
-from txraker.api.caller import NOBODY, TRUSTED, Caller, Transport
+from txraker.api.caller import TRUSTED, Caller, Transport
 from txraker.api.dispatch import Dispatcher
 from txraker.api.endpoint import Endpoint
+from txraker.authorization.gate import Gate, Shown
 from txraker.errors import (
     ApiError,
     BadRequest,
@@ -30,7 +31,7 @@ from txraker.errors import (
 )
 from txraker.faults import FaultReport
 from txraker.transports.web.cors import add_cors_headers, header, header_values, is_foreign
-from txraker.transports.web.request import JSON, error_body
+from txraker.transports.web.request import JSON, LimitedRequest, error_body
 
 _FORM = "application/x-www-form-urlencoded"
 
@@ -40,22 +41,49 @@ class Door:
     """What every resource needs to let a request in: who may, the road, and where defects are reported."""
 
     dispatcher: Dispatcher
-    access: Access
+    gate: Gate
     report_fault: FaultReport
 
+    @property
+    def access(self) -> Access:
+        """Which addresses and web pages are let in."""
+        return self.gate.access
+
     def caller(self, request: Request, transport: Transport) -> Caller:
-        """Return who is asking."""
-        addresses = client_addresses(
-            getattr(request.getClientAddress(), "host", ""),
-            header_values(request, "X-Forwarded-For"),
-            header_values(request, "X-Real-IP"),
-        )
-        is_trusted = all(map(self.access.trusts, addresses))
-        return Caller(transport, addresses[0], TRUSTED if is_trusted else NOBODY)
+        """Return who is asking. Raises Forbidden for a page that has our address under a name of its own.
+
+        A request is looked at once: a oneshot token is good for no second look.
+        """
+        limited: LimitedRequest = request  # type: ignore[assignment]  # our site makes no others
+        if limited.caller is None:
+            addresses = client_addresses(
+                getattr(request.getClientAddress(), "host", ""),
+                header_values(request, "X-Forwarded-For"),
+                header_values(request, "X-Real-IP"),
+            )
+            who = self.gate.who_shows(_shown(request), addresses)
+            host = header(request, "Host")
+            if who is TRUSTED and host is not None and not self.access.allows_host(host):
+                raise Forbidden(f"'{host[:100]}' is no name of this server: list it in cors_domains if it is")
+            limited.caller = Caller(transport, addresses[0], who)
+        return evolve(limited.caller, transport=transport)
 
     def trusts(self, request: Request) -> bool:
-        """Say whether the sender of a request is trusted."""
-        return self.caller(request, Transport.HTTP).is_known
+        """Say whether the sender of a request is known."""
+        try:
+            return self.caller(request, Transport.HTTP).is_known
+        except ApiError:
+            return False
+
+
+def _shown(request: Request) -> Shown:
+    """Return what a request shows of who makes it. Contract: Moonraker's authorization API."""
+    query = parse_query(request.uri.partition(b"?")[2])
+    kind, _, bearer = (header(request, "Authorization") or "").strip().partition(" ")
+    if kind != "Bearer":
+        bearer = header(request, "X-Access-Token") or str(query.get("access_token", ""))
+    key = (header(request, "X-Api-Key") or "").strip()
+    return Shown(bearer.strip() or None, key or None, str(query.get("token", "")) or None)
 
 
 @define(eq=False)
@@ -75,6 +103,7 @@ class Leaf:
 
     def render(self, request: Request) -> int:
         request.setHeader(b"Server", b"txraker/" + __version__.encode())
+        request.setHeader(b"X-Content-Type-Options", b"nosniff")
         try:
             add_cors_headers(request, self.door.access)
             self.respond(request)

@@ -1,0 +1,85 @@
+"""How often a password may be tried."""
+
+from __future__ import annotations
+
+from txraker.authorization.attempts import (
+    FIRST_WAIT,
+    FREE,
+    FREE_FOR_ADDRESS,
+    LONGEST_WAIT,
+    MOST_REMEMBERED,
+    LoginAttempts,
+)
+
+HERE, THERE = "10.0.0.1", "10.0.0.2"
+
+
+def failed(attempts: LoginAttempts, count: int, user: str = "ann", address: str = HERE) -> None:
+    """Fail some times."""
+    for _ in range(count):
+        attempts.failed(address, user, 0.0)
+
+
+def test_waiting() -> None:
+    """After some failures each further try must wait, twice as long each time, up to a limit."""
+    attempts = LoginAttempts()
+    failed(attempts, FREE - 1)
+    assert attempts.wait(HERE, "ann", 0.0) <= 0
+    waits = []
+    for _ in range(15):
+        failed(attempts, 1)
+        waits.append(attempts.wait(HERE, "ann", 0.0))
+    assert waits[:3] == [FIRST_WAIT, 2 * FIRST_WAIT, 4 * FIRST_WAIT]
+    assert waits[-1] == LONGEST_WAIT
+    assert attempts.wait(HERE, "ann", LONGEST_WAIT) <= 0
+
+
+def test_others() -> None:
+    """Others don't wait: neither other users from there, for a while, nor the same user from elsewhere."""
+    attempts = LoginAttempts()
+    failed(attempts, FREE + 2)
+    assert attempts.wait(HERE, "bob", 0.0) <= 0
+    assert attempts.wait(THERE, "ann", 0.0) <= 0
+
+
+def test_many_users() -> None:
+    """Whoever tries many users from one address waits, too."""
+    attempts = LoginAttempts()
+    for number in range(FREE_FOR_ADDRESS):
+        failed(attempts, 1, f"user{number}")
+    assert attempts.wait(HERE, "another", 0.0) > 0
+
+
+def test_success() -> None:
+    """A success forgets the failures."""
+    attempts = LoginAttempts(most=10)
+    failed(attempts, 9)
+    attempts.succeeded(HERE, "ann")
+    assert attempts.wait(HERE, "ann", 0.0) <= 0
+    failed(attempts, 1)
+    assert not attempts.is_locked(HERE)
+
+
+def test_lock() -> None:
+    """As many failures as are configured lock an address out, and no other."""
+    attempts = LoginAttempts(most=3)
+    failed(attempts, 2)
+    assert not attempts.is_locked(HERE)
+    failed(attempts, 1, "bob")
+    assert attempts.is_locked(HERE)
+    assert not attempts.is_locked(THERE)
+
+
+def test_no_lock() -> None:
+    """By default nobody is locked out for good."""
+    attempts = LoginAttempts()
+    failed(attempts, 1000)
+    assert not attempts.is_locked(HERE)
+
+
+def test_memory() -> None:
+    """However many addresses fail, memory is bounded."""
+    attempts = LoginAttempts()
+    for number in range(2 * MOST_REMEMBERED):
+        failed(attempts, 1, address=f"10.{number}")
+    assert len(attempts._failures) <= MOST_REMEMBERED

@@ -1,0 +1,429 @@
+"""Users log in, are known by what they show, and are nobody again when they log out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from zope.interface.verify import verifyObject
+
+from tests.components.bench import ComponentBench
+from tests.tools import Logged, caller, result_of
+from txraker.access import configured_access
+from txraker.api.caller import NOBODY, TRUSTED, Caller, Role, Transport, Who
+from txraker.authorization import accounts as accounts_module
+from txraker.authorization.accounts import DAY, Accounts
+from txraker.authorization.attempts import FREE, LoginAttempts
+from txraker.authorization.gate import Gate, Shown
+from txraker.authorization.jwt import ACCESS_LIFETIME
+from txraker.clients import Clients
+from txraker.components.authorization import Authorization
+from txraker.components.connection import ConnectionEndpoints
+from txraker.errors import ApiError, BadRequest, TooManyRequests, Unauthorized, Unavailable
+from txraker.events import UserCreated, UserDeleted, UserLoggedOut
+from txraker.interfaces import IComponent
+from txraker.server_warnings import ServerWarnings
+from txraker.storage.database import StorageError
+from txraker.storage.schema import MIGRATIONS
+from txraker.testing.connection import MemoryConnection
+from txraker.testing.database import MemoryDatabase
+from txraker.testing.threads import at_once
+
+HOME, AWAY = "192.168.1.7", "203.0.113.9"
+NOW = 1_800_000_000.0
+
+
+@define(eq=False)
+class Setting(ComponentBench):
+    """A server that trusts the home network, at a time of its own."""
+
+    force_logins: bool = False
+    enable_api_key: bool = True
+    database: MemoryDatabase = field(factory=lambda: MemoryDatabase(MIGRATIONS))
+    clients: Clients = field(init=False)
+    accounts: Accounts = field(init=False)
+    gate: Gate = field(init=False)
+    attempts: LoginAttempts = field(factory=LoginAttempts)
+    warnings: ServerWarnings = field(factory=lambda: ServerWarnings(Logged().logger()))
+    told: list[object] = field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        self.clock.advance(NOW)
+        result_of(self.database.start())
+        self.clients = Clients(10, self.events)
+        for event in (UserCreated, UserDeleted, UserLoggedOut):
+            self.events.on(event, self.told.append)
+        self.renew()
+
+    def renew(self) -> None:
+        """Let the server be another one, on the same database."""
+        clock = self.clock
+        self.accounts = Accounts(self.database, clock.seconds, at_once, 90)
+        access, _ = configured_access(["192.168.1.0/24"], [])
+        self.gate = Gate(access, self.accounts, clock.seconds, self.enable_api_key, self.force_logins)
+        component = Authorization(
+            clock,
+            self.gate,
+            self.accounts,
+            self.attempts,
+            self.clients,
+            self.events,
+            self.warnings,
+            self.faults,
+        )
+        assert verifyObject(IComponent, component)
+        self.component = component
+        self.dispatcher.remove(self.dispatcher.endpoints())
+        self.serve(component)
+        self.serve(ConnectionEndpoints(self.clients, self.gate))
+        component.start()
+
+    component: Authorization = field(init=False)
+
+    def comes(self, address: str = AWAY, **shown: str) -> Caller:
+        """Return a caller over HTTP."""
+        return Caller(Transport.HTTP, address, self.gate.who_shows(Shown(**shown), (address,)))
+
+    def connects(self, who: Who = NOBODY, address: str = AWAY) -> tuple[MemoryConnection, Caller]:
+        """Return a client on a connection, and the caller it is."""
+        connection = MemoryConnection(address=address, who=who)
+        self.clients.add(connection)
+        return connection, Caller(Transport.WEBSOCKET, address, who, connection)
+
+    def log_in(self, username: str = "ann", password: str = "secret", address: str = AWAY) -> dict[str, Any]:
+        """Log somebody in over HTTP."""
+        answer: dict[str, Any] = self.call(
+            "access.login", self.comes(address), username=username, password=password
+        )
+        return answer
+
+
+@pytest.fixture
+def setting() -> Setting:
+    """Make a server with one user, ann, who is logged in by being created."""
+    setting = Setting()
+    setting.call("access.post_user", username="ann", password="secret")
+    return setting
+
+
+def test_new_user(setting: Setting) -> None:
+    """A new user is logged in and told of; whoever made it stays who it is."""
+    answer = setting.call("access.post_user", username="bob", password="hidden")
+    assert (answer["username"], answer["source"], answer["action"]) == ("bob", "moonraker", "user_created")
+    assert setting.gate.who_shows(Shown(token=answer["token"]), (AWAY,)).name == "bob"
+    assert [event.user.username for event in setting.told] == ["ann", "bob"]  # type: ignore[attr-defined]
+    listed = setting.call("access.users.list")["users"]
+    assert listed == [{"username": name, "source": "moonraker", "created_on": NOW} for name in ("ann", "bob")]
+
+
+@pytest.mark.parametrize(
+    ("username", "words"),
+    [
+        ("ann", "User ann already exists"),
+        ("_TRUSTED_USER_", "Invalid Request for user _TRUSTED_USER_"),
+        ("_API_KEY_USER_", "Invalid Request for user _API_KEY_USER_"),
+        ("", "username"),
+        (" ann", "must be printable, without spaces"),
+        ("a\nb", "must be printable"),
+        ("x" * 257, "username"),
+    ],
+)
+def test_refused_users(setting: Setting, username: str, words: str) -> None:
+    """A name that is taken, reserved or no name is refused."""
+    with pytest.raises(BadRequest, match=words):
+        setting.call("access.post_user", username=username, password="secret")
+
+
+@pytest.mark.parametrize("password", ["", "x" * 1025])
+def test_refused_passwords(setting: Setting, password: str) -> None:
+    """A password must be one, and can't be endless."""
+    with pytest.raises(BadRequest, match="password"):
+        setting.call("access.post_user", username="bob", password=password)
+
+
+def test_login(setting: Setting) -> None:
+    """A login gives tokens, of which one is good for an hour and the other gives further ones."""
+    answer = setting.log_in()
+    assert set(answer) == {"username", "token", "refresh_token", "source", "action"}
+    assert answer["action"] == "user_logged_in"
+    who = setting.comes(token=answer["token"])
+    assert setting.call("access.get_user", who) == {
+        "username": "ann",
+        "source": "moonraker",
+        "created_on": NOW,
+    }
+    setting.clock.advance(ACCESS_LIFETIME)
+    assert setting.comes(token=answer["token"]).who is NOBODY
+    refreshed = setting.call(
+        "access.refresh_jwt", setting.comes(token=answer["token"]), refresh_token=answer["refresh_token"]
+    )
+    assert refreshed["action"] == "user_jwt_refresh"
+    assert setting.comes(token=refreshed["token"]).who.name == "ann"
+
+
+@pytest.mark.parametrize(("username", "password"), [("ann", "wrong"), ("ann", ""), ("nobody", "secret")])
+def test_wrong_password(setting: Setting, username: str, password: str) -> None:
+    """A wrong password is refused in the same words whether there is such a user or not."""
+    with pytest.raises(BadRequest) as caught:
+        setting.log_in(username, password)
+    assert str(caught.value) == "Invalid Password"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "words"),
+    [
+        ({"username": "_API_KEY_USER_"}, BadRequest, "Invalid Request for user _API_KEY_USER_"),
+        ({"source": "ldap"}, Unauthorized, "LDAP authentication not available"),
+        ({"source": "xyz"}, BadRequest, "Invalid 'source': xyz"),
+    ],
+)
+def test_odd_logins(setting: Setting, arguments: dict[str, str], kind: type[ApiError], words: str) -> None:
+    """Those who aren't users can't log in, nor can those of sources that aren't there."""
+    with pytest.raises(kind) as caught:
+        setting.call(
+            "access.login", setting.comes(), **{"username": "ann", "password": "secret", **arguments}
+        )
+    assert str(caught.value) == words
+
+
+def test_many_wrong_passwords(setting: Setting) -> None:
+    """After some failures one must wait, and then the right password opens."""
+    for _ in range(FREE):
+        with pytest.raises(BadRequest, match="Invalid Password"):
+            setting.log_in(password="wrong")
+    with pytest.raises(TooManyRequests, match="try again in 1 seconds"):
+        setting.log_in()
+    assert setting.log_in(address="203.0.113.10")
+    setting.clock.advance(1.0)
+    assert setting.log_in()
+
+
+def test_locked_out(setting: Setting) -> None:
+    """An address that has used up its tries can't log in any more, even with the right password."""
+    setting.attempts.most = 2
+    for _ in range(2):
+        with pytest.raises(BadRequest):
+            setting.log_in(password="wrong")
+    with pytest.raises(Unauthorized):
+        setting.log_in()
+    assert setting.log_in(address="203.0.113.10")
+
+
+def test_login_timeout(setting: Setting) -> None:
+    """A login ends after the configured time, however often it was refreshed; another login begins anew."""
+    first = setting.log_in()
+    setting.clock.advance(89 * DAY)
+    assert setting.call("access.refresh_jwt", setting.comes(), refresh_token=first["refresh_token"])
+    again = setting.log_in()
+    setting.clock.advance(DAY)
+    for token in (first["refresh_token"], again["refresh_token"]):
+        with pytest.raises(Unauthorized, match="Invalid Refresh Token"):
+            setting.call("access.refresh_jwt", setting.comes(), refresh_token=token)
+    assert setting.comes(token=setting.log_in()["token"]).who.name == "ann"
+
+
+def test_logout(setting: Setting) -> None:
+    """A logout ends every token of the user and what the user's connections may do; others don't notice."""
+    answer = setting.log_in()
+    who = setting.comes(token=answer["token"])
+    first, _ = setting.connects(who.who)
+    other, _ = setting.connects(TRUSTED)
+    assert setting.call("access.logout", who) == {"username": "ann", "action": "user_logged_out"}
+    assert (first.who, other.who) == (NOBODY, TRUSTED)
+    assert setting.comes(token=answer["token"]).who is NOBODY
+    with pytest.raises(Unauthorized, match="Invalid Refresh Token"):
+        setting.call("access.refresh_jwt", setting.comes(), refresh_token=answer["refresh_token"])
+    assert isinstance(setting.told[-1], UserLoggedOut)
+
+
+def test_logout_of_nobody(setting: Setting) -> None:
+    """Who hasn't logged in can't log out."""
+    with pytest.raises(BadRequest, match="Invalid log out request for user _TRUSTED_USER_"):
+        setting.call("access.logout")
+    with pytest.raises(Unauthorized):
+        setting.call("access.logout", caller(who=NOBODY))
+
+
+def test_login_on_a_connection(setting: Setting) -> None:
+    """A login on a connection makes the connection the user's."""
+    connection, who = setting.connects()
+    setting.call("access.login", who, username="ann", password="secret")
+    assert (connection.who.name, connection.who.role) == ("ann", Role.ADMIN)
+
+
+def test_delete(setting: Setting) -> None:
+    """A user who is deleted is nobody at once."""
+    answer = setting.log_in()
+    connection, _ = setting.connects(setting.comes(token=answer["token"]).who)
+    assert setting.call("access.delete_user", username="ann") == {"username": "ann", "action": "user_deleted"}
+    assert setting.comes(token=answer["token"]).who is NOBODY
+    assert connection.who is NOBODY
+    assert setting.call("access.users.list") == {"users": []}
+    setting.call("access.post_user", username="ann", password="another")
+    assert setting.comes(token=answer["token"]).who is NOBODY
+
+
+@pytest.mark.parametrize(
+    ("username", "words"),
+    [
+        ("zz", "No registered user: zz"),
+        ("_TRUSTED_USER_", "Cannot delete logged in user _TRUSTED_USER_"),
+        ("_API_KEY_USER_", "Invalid Request for reserved user _API_KEY_USER_"),
+    ],
+)
+def test_refused_deletes(setting: Setting, username: str, words: str) -> None:
+    """Those who aren't there can't be deleted, nor those who aren't users."""
+    with pytest.raises(BadRequest, match=words):
+        setting.call("access.delete_user", username=username)
+
+
+def test_delete_oneself(setting: Setting) -> None:
+    """Nobody can delete themselves."""
+    who = setting.comes(token=setting.log_in()["token"])
+    with pytest.raises(BadRequest, match="Cannot delete logged in user ann"):
+        setting.call("access.delete_user", who, username="ann")
+
+
+def test_password(setting: Setting) -> None:
+    """A user changes its password, and stays logged in."""
+    token = setting.log_in()["token"]
+    who = setting.comes(token=token)
+    with pytest.raises(BadRequest, match="Invalid Password"):
+        setting.call("access.user.password", who, password="wrong", new_password="new")
+    answer = setting.call("access.user.password", who, password="secret", new_password="new")
+    assert answer == {"username": "ann", "action": "user_password_reset"}
+    assert setting.comes(token=token).who.name == "ann"
+    with pytest.raises(BadRequest):
+        setting.log_in()
+    assert setting.log_in(password="new")
+    with pytest.raises(BadRequest, match="Invalid Reset Request for user _TRUSTED_USER_"):
+        setting.call("access.user.password", password="secret", new_password="new")
+
+
+def test_api_key(setting: Setting) -> None:
+    """The API key opens; a wrong one closes, wherever it comes from; a new one replaces it."""
+    key = setting.call("access.get_api_key")
+    assert len(key) == 32
+    assert setting.comes(api_key=key).who.name == "_API_KEY_USER_"
+    assert setting.comes(HOME, api_key="0" * 32).who is NOBODY
+    new = setting.call("access.post_api_key")
+    assert new != key
+    assert setting.comes(HOME, api_key=key).who is NOBODY
+    assert setting.comes(api_key=new).is_known
+    assert setting.call("access.get_api_key") == new
+
+
+def test_api_key_that_is_not_enabled() -> None:
+    """Where keys aren't enabled, none opens."""
+    setting = Setting(enable_api_key=False)
+    assert setting.comes(api_key=setting.call("access.get_api_key")).who is NOBODY
+
+
+def test_oneshot(setting: Setting) -> None:
+    """A oneshot token stands for who asked for it, once, and from the same address; a bad one is ignored."""
+    who = setting.comes(token=setting.log_in()["token"])
+    token = setting.call("access.oneshot_token", who)
+    assert setting.comes("203.0.113.10", oneshot=token).who is NOBODY
+    assert setting.comes(oneshot=token).who.name == "ann"
+    assert setting.comes(oneshot=token).who is NOBODY
+    assert setting.comes(HOME, oneshot=token).who is TRUSTED
+
+
+def test_info(setting: Setting) -> None:
+    """Anybody learns how to get in."""
+    stranger = setting.comes()
+    assert setting.call("access.info", stranger) == {
+        "default_source": "moonraker",
+        "available_sources": ["moonraker"],
+        "login_required": False,
+        "trusted": False,
+    }
+    assert setting.call("access.info", setting.comes(HOME))["trusted"] is True
+
+
+def test_force_logins() -> None:
+    """Addresses are trusted until there is a user, and again when there is none any more."""
+    setting = Setting(force_logins=True)
+    assert setting.comes(HOME).who is TRUSTED
+    setting.call("access.post_user", username="ann", password="secret")
+    assert setting.comes(HOME).who is NOBODY
+    assert setting.call("access.info", setting.comes(HOME))["login_required"] is True
+    assert setting.comes(HOME, api_key=setting.accounts.api_key).is_known
+    setting.call("access.delete_user", username="ann")
+    assert setting.comes(HOME).who is TRUSTED
+
+
+def test_force_logins_before_users_are_known() -> None:
+    """As long as it isn't known whether there are users, addresses aren't trusted."""
+    setting = Setting(force_logins=True)
+    setting.accounts.is_loaded = False
+    assert setting.comes(HOME).who is NOBODY
+
+
+def test_restart(setting: Setting) -> None:
+    """Users, their logins and the key outlast the server."""
+    answer, key = setting.log_in(), setting.call("access.get_api_key")
+    setting.renew()
+    assert setting.comes(token=answer["token"]).who.name == "ann"
+    assert setting.comes(api_key=key).is_known
+    assert setting.log_in()
+
+
+def test_no_database() -> None:
+    """Without a database nobody can log in, which is a warning; addresses are trusted as ever."""
+    setting = Setting()
+    setting.database.problem = StorageError(Path("txraker.db"), "it is damaged")
+    setting.renew()
+    assert "it is damaged" in setting.warnings.texts()[0]
+    assert setting.comes(HOME).who is TRUSTED
+    assert setting.comes(api_key="").who is NOBODY
+    with pytest.raises(BadRequest, match="Invalid Password"):
+        setting.log_in()
+    with pytest.raises(Unavailable):
+        setting.call("access.post_user", username="bob", password="hidden")
+    assert setting.faults.seen == []
+
+
+def test_disk_that_is_full(setting: Setting) -> None:
+    """What can't be kept hasn't happened."""
+    setting.database.problem = StorageError(Path("txraker.db"), "the disk is full")
+    with pytest.raises(Unavailable, match="full"):
+        setting.call("access.post_user", username="bob", password="hidden")
+    key = setting.accounts.api_key
+    with pytest.raises(Unavailable, match="full"):
+        setting.call("access.post_api_key")
+    assert (list(setting.accounts.users), setting.accounts.api_key) == (["ann"], key)
+
+
+def test_flood(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only so many passwords wait to be checked."""
+    waiting: list[Deferred[bool]] = []
+
+    def later(work: object) -> Deferred[bool]:
+        waiting.append(Deferred())
+        return waiting[-1]
+
+    monkeypatch.setattr(accounts_module, "MOST_HASHING", 3)
+    setting.accounts._off_thread = later  # type: ignore[assignment]  # it never ends by itself
+    begun = [setting.begin("access.login", setting.comes(), username="ann", password="x") for _ in range(6)]
+    assert len(waiting) == 1
+    assert [isinstance(outcome.error, Unavailable) for outcome in begun] == [False] * 4 + [True] * 2
+
+
+@pytest.mark.parametrize("shown", ["access_token", "api_key"])
+def test_identify(setting: Setting, shown: str) -> None:
+    """A connection that isn't known becomes known by what it shows when it identifies itself."""
+    secret = setting.log_in()["token"] if shown == "access_token" else setting.accounts.api_key
+    about = {"client_name": "x", "version": "1", "type": "web", "url": ""}
+    connection, who = setting.connects()
+    with pytest.raises(Unauthorized, match="Unauthorized"):
+        setting.call("server.connection.identify", who, **about)
+    with pytest.raises(Unauthorized):
+        setting.call("server.connection.identify", who, **about, **{shown: "wrong"})
+    assert connection.who is NOBODY
+    assert "connection_id" in setting.call("server.connection.identify", who, **about, **{shown: secret})
+    assert connection.who.role is Role.ADMIN
