@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import msgspec
 from attrs import define, field
 
-from txraker.api.caller import Role, Transport
+from txraker.api.caller import Role, Transport, Who
 from txraker.errors import BadRequest
 from txraker.events import AgentConnected, AgentDisconnected, Events, Notification
 from txraker.interfaces import IConnection
@@ -32,6 +32,7 @@ class Bridge(Protocol):
     """A websocket that counts, but takes no part in the API."""
 
     address: str
+    who: Who
 
     def close(self, code: int, reason: str) -> None:
         """End in an orderly way."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 
 from txraker.api import jsonrpc
 from txraker.api.arguments import read_arguments
-from txraker.api.caller import Caller, Role, Transport
+from txraker.api.caller import NOBODY, Caller, Role, Transport, Who
 from txraker.api.endpoint import Endpoint, Verb
 from txraker.errors import (
     ApiError,
@@ -38,11 +38,13 @@ class Dispatcher:
     ``report_fault`` is told of every exception that is no :class:`~txraker.errors.ApiError` and returns
     the incident id that the client may know. ``unknown`` says what is missing when neither a path nor a
     method of that name exists. ``cancelled`` is what a call raises that nobody waits for any more.
+    ``is_current`` says whether somebody who was let in still would be: it is asked at each call.
     """
 
     _report_fault: Callable[[str, Exception], str]
     _unknown: Callable[[str], ApiError | None]
     _cancelled: type[BaseException]
+    _is_current: Callable[[Who], bool] = Factory(lambda: lambda _: True)
     _by_name: dict[str, Endpoint] = Factory(dict)
     _by_path: dict[str, list[Endpoint]] = Factory(dict)
 
@@ -113,6 +115,10 @@ class Dispatcher:
         Raises :class:`ApiError`, whatever goes wrong: a defect of ours is reported and becomes an
         :class:`InternalError`.
         """
+        if caller.connection is not None:
+            caller = evolve(caller, who=caller.connection.who)
+        if caller.transport is not Transport.UNIX and not self._is_current(caller.who):
+            caller = evolve(caller, who=NOBODY)
         try:
             permit(endpoint.role, caller, endpoint.name)
             if endpoint.parameters is None:

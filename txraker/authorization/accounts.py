@@ -9,7 +9,8 @@ from __future__ import annotations
 import hmac
 import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 import msgspec
@@ -27,7 +28,7 @@ from txraker.authorization.jwt import (
     import_libraries,
     new_key,
 )
-from txraker.errors import Unauthorized, Unavailable
+from txraker.errors import BadRequest, Unauthorized, Unavailable
 from txraker.interfaces import IDatabase
 from txraker.reactor import OffThread
 from txraker.storage.migrations import Migration
@@ -89,6 +90,7 @@ class Accounts:
     is_loaded: bool = field(default=False, init=False)
     _mint: TokenMint | None = field(default=None, init=False)
     _hashing: DeferredLock = field(factory=DeferredLock, init=False)
+    _changing: DeferredLock = field(factory=DeferredLock, init=False)
 
     async def load(self) -> None:
         """Read everything, and make what a new server needs. Raises StorageError."""
@@ -115,64 +117,106 @@ class Accounts:
         except BadToken:
             raise Unauthorized from None
         user = self.users.get(claims.username)
-        if user is None or user.session is None or not hmac.compare_digest(user.session, claims.session):
-            raise Unauthorized
-        if user.session_began + self.login_timeout * DAY <= self._now():
+        if user is None or user.session != claims.session or not self._is_logged_in(user):
             raise Unauthorized
         return who_is(user)
 
-    async def knows(self, username: str, password: str) -> bool:
-        """Say whether a password is a user's, taking as long for a user who isn't there."""
-        user = self.users.get(username)
-        kept = passwords.NOBODYS if user is None else user.password
-        is_right = await self._hash(lambda: passwords.matches(password, kept))
-        return is_right and user is not None
+    def is_current(self, who: Who) -> bool:
+        """Say whether somebody who was let in may still be: a user must be logged in, and not for too long."""
+        if who.session is None:
+            return True
+        user = self.users.get(who.name)
+        return user is not None and user.session == who.session and self._is_logged_in(user)
 
-    async def create(self, username: str, password: str) -> User:
-        """Keep a new user."""
+    async def log_in(self, username: str, password: str) -> tuple[User, Tokens] | None:
+        """Return a user with tokens of its login, which begins unless it has already; None for a wrong password.
+
+        It takes as long for a user who isn't there.
+        """
+        kept = self.users[username].password if username in self.users else passwords.NOBODYS
+        is_right = await self._hash(lambda: passwords.matches(password, kept))
+        async with self._one_at_a_time():
+            user = self.users.get(username)
+            if not is_right or user is None or user.password != kept:
+                return None
+            if not self._is_logged_in(user):
+                user = msgspec.structs.replace(
+                    user, session=secrets.token_hex(16), session_began=self._now()
+                )
+                await self._change(user)
+            return user, self._tokens(user)
+
+    async def create(self, username: str, password: str) -> tuple[User, Tokens]:
+        """Keep a new user, who is logged in. Raises BadRequest when there is one of that name."""
         await self._off_thread(import_libraries)
         kept = await self._hash(lambda: passwords.hashed(password))
-        user = User(username, kept, "moonraker", int(Role.ADMIN), self._now())
-        await self._keep(user)
-        return user
+        async with self._one_at_a_time():
+            if username in self.users:
+                raise BadRequest(f"User {username} already exists")
+            now = self._now()
+            user = User(username, kept, "moonraker", int(Role.ADMIN), now, secrets.token_hex(16), now)
+            await self._database.run(lambda connection: _insert_user(connection, user))
+            self.users[username] = user
+            return user, self._tokens(user)
 
-    async def set_password(self, username: str, password: str) -> None:
-        """Change a password; whoever is logged in stays so."""
-        kept = await self._hash(lambda: passwords.hashed(password))
-        await self._keep(msgspec.structs.replace(self.users[username], password=kept))
-
-    async def log_in(self, username: str) -> Tokens:
-        """Return tokens of a user's login, which begins unless it has already and is still good."""
-        user, now = self.users[username], self._now()
-        if user.session is None or user.session_began + self.login_timeout * DAY <= now:
-            user = msgspec.structs.replace(user, session=secrets.token_hex(16), session_began=now)
-            await self._keep(user)
-        ends = user.session_began + self.login_timeout * DAY
-        return Tokens(self.access_token(user), self._token(user, "refresh", ends))
+    async def change_password(self, username: str, password: str, new_password: str) -> bool:
+        """Change a password, and say whether the old one was right. Whoever is logged in stays so."""
+        kept = self.users[username].password if username in self.users else passwords.NOBODYS
+        is_right = await self._hash(lambda: passwords.matches(password, kept))
+        if not is_right:
+            return False
+        replacement = await self._hash(lambda: passwords.hashed(new_password))
+        async with self._one_at_a_time():
+            user = self.users.get(username)
+            if user is None or user.password != kept:
+                return False
+            await self._change(msgspec.structs.replace(user, password=replacement))
+            return True
 
     def access_token(self, user: User) -> str:
         """Return a token that is good for an hour."""
         return self._token(user, "access", self._now() + ACCESS_LIFETIME)
 
     async def log_out(self, username: str) -> None:
-        """End a user's login and with it every token of it."""
-        await self._keep(msgspec.structs.replace(self.users[username], session=None))
+        """End a user's login and with it every token of it, at once, whether that can be written or not."""
+        async with self._one_at_a_time():
+            user = self.users.get(username)
+            if user is not None:
+                self.users[username] = user = msgspec.structs.replace(user, session=None)
+                await self._database.run(lambda connection: _update_user(connection, user))
 
     async def delete(self, username: str) -> None:
-        """Forget a user."""
-        await self._database.run(lambda connection: _delete_user(connection, username))
-        self.users.pop(username, None)
+        """Forget a user, at once, whether that can be written or not."""
+        async with self._one_at_a_time():
+            self.users.pop(username, None)
+            await self._database.run(lambda connection: _delete_user(connection, username))
 
     async def new_api_key(self) -> str:
-        """Replace the API key."""
-        key = secrets.token_hex(16)
-        await self._database.run(lambda connection: _put_secret(connection, "api_key", key.encode()))
-        self.api_key = key
-        return key
+        """Replace the API key; the old one is no good from then on, whether that can be written or not."""
+        async with self._one_at_a_time():
+            self.api_key = key = secrets.token_hex(16)
+            await self._database.run(lambda connection: _put_secret(connection, "api_key", key.encode()))
+            return key
 
-    async def _keep(self, user: User) -> None:
-        await self._database.run(lambda connection: _put_user(connection, user))
+    async def _change(self, user: User) -> None:
+        await self._database.run(lambda connection: _update_user(connection, user))
         self.users[user.username] = user
+
+    def _is_logged_in(self, user: User) -> bool:
+        return user.session is not None and user.session_began + self.login_timeout * DAY > self._now()
+
+    def _tokens(self, user: User) -> Tokens:
+        ends = user.session_began + self.login_timeout * DAY
+        return Tokens(self.access_token(user), self._token(user, "refresh", ends))
+
+    @asynccontextmanager
+    async def _one_at_a_time(self) -> AsyncIterator[None]:
+        """Read, change and write without somebody else's change between."""
+        await self._changing.acquire()
+        try:
+            yield
+        finally:
+            self._changing.release()
 
     def _token(self, user: User, token_type: TokenType, expires: float) -> str:
         if self._mint is None or user.session is None:
@@ -201,10 +245,15 @@ def _read(connection: sqlite3.Connection) -> tuple[list[User], dict[str, bytes]]
     return users, dict(connection.execute("SELECT name, value FROM secrets"))
 
 
-def _put_user(connection: sqlite3.Connection, user: User) -> None:
+def _insert_user(connection: sqlite3.Connection, user: User) -> None:
     columns, marks = ", ".join(_COLUMNS), ", ".join("?" * len(_COLUMNS))
-    put = f"INSERT OR REPLACE INTO users ({columns}) VALUES ({marks})"
-    connection.execute(put, msgspec.structs.astuple(user))
+    connection.execute(f"INSERT INTO users ({columns}) VALUES ({marks})", msgspec.structs.astuple(user))
+
+
+def _update_user(connection: sqlite3.Connection, user: User) -> None:
+    changes = ", ".join(f"{column} = ?" for column in _COLUMNS)
+    values = msgspec.structs.astuple(user)
+    connection.execute(f"UPDATE users SET {changes} WHERE username = ?", (*values, user.username))
 
 
 def _delete_user(connection: sqlite3.Connection, username: str) -> None:

@@ -57,14 +57,20 @@ class Gate:
             if shown.token is not None:
                 return self.accounts.who_has_token(shown.token)
             if shown.oneshot:
-                owner = self.oneshot.take(shown.oneshot, addresses[0], self.now())
+                owner = self.oneshot.take(shown.oneshot, addresses[-1], self.now())
                 if owner is not None:
-                    return owner
+                    return owner if self.accounts.is_current(owner) else NOBODY
             if shown.api_key is not None:
                 return self.who_has_key(shown.api_key)
         except Unauthorized:
             return NOBODY
         return self.who_comes_from(addresses)
+
+    def is_current(self, who: Who) -> bool:
+        """Say whether somebody who came in by another way than the unix socket would still be let in."""
+        if who is TRUSTED:
+            return not self.login_required
+        return self.accounts.is_current(who)
 
     def who_has_key(self, key: str) -> Who:
         """Return who shows an API key. Raises Unauthorized for a wrong one, or when keys aren't enabled."""

@@ -7,6 +7,7 @@ is such a user.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,7 +16,7 @@ from msgspec import Meta
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from txraker.api.caller import NOBODY, Caller, Role, Transport
+from txraker.api.caller import NOBODY, TRUSTED, Caller, Role, Transport, Who
 from txraker.api.endpoint import DELETE, GET, POST, endpoint
 from txraker.authorization import passwords
 from txraker.authorization.accounts import RESERVED, Accounts, who_is
@@ -29,10 +30,12 @@ from txraker.interfaces import IComponent
 from txraker.server_warnings import ServerWarnings
 from txraker.storage.database import StorageError
 
+POLICY_VIOLATION = 1008
+
 SOURCE = "moonraker"
 """What the users of our own database are said to come from."""
 
-UserParameter = Annotated[str, Meta(max_length=256, description="The user's name.")]
+UserParameter = Annotated[str, Meta(min_length=1, max_length=256, description="The user's name.")]
 PasswordParameter = Annotated[str, Meta(max_length=passwords.LONGEST, description="The user's password.")]
 
 
@@ -96,24 +99,15 @@ class Authorization:
     _attempts: LoginAttempts
     _clients: Clients
     _events: Events
-    _warnings: ServerWarnings
-    _report_fault: FaultReport
     _started: float = field(default=0.0, init=False)
 
     name = "authorization"
 
     def start(self) -> None:
         self._started = self._clock.seconds()
-        run_aside(self._load(), "reading users", self._report_fault)
 
     def stop(self) -> None:
         """Do nothing: who was let in goes with the connections."""
-
-    async def _load(self) -> None:
-        try:
-            await self._accounts.load()
-        except StorageError as problem:
-            self._warnings.put("users", f"Nobody can log in: {problem}")
 
     @endpoint("access.info", GET, "/access/info", role=Role.NOBODY)
     async def info(self, caller: Caller) -> AccessInfo:
@@ -136,9 +130,12 @@ class Authorization:
         _check_source(source)
         if self._attempts.is_locked(caller.address):
             raise Unauthorized
-        await self._check(caller, username, password)
-        tokens = await self._accounts.log_in(username)
-        user = self._accounts.users[username]
+        self._try(caller, username)
+        logged_in = await self._accounts.log_in(username, password)
+        if logged_in is None:
+            raise BadRequest("Invalid Password")
+        self._attempts.succeeded(caller.address, username)
+        user, tokens = logged_in
         if caller.connection is not None:
             caller.connection.authorize(who_is(user))
         return LoggedIn(username, tokens.access, tokens.refresh, user.source, "user_logged_in")
@@ -147,9 +144,11 @@ class Authorization:
     async def logout(self, caller: Caller) -> UserAction:
         """Log the calling user out, on all connections: every token of the login ends."""
         username = self._user_of(caller, "Invalid log out request for user {}")
-        await self._accounts.log_out(username)
-        self._events.emit(UserLoggedOut(Username(username)))
-        self._dismiss(username)
+        try:
+            await self._accounts.log_out(username)
+        finally:
+            self._events.emit(UserLoggedOut(Username(username)))
+            self._dismiss(lambda who: who.name == username and who.session is not None)
         return UserAction(username, "user_logged_out")
 
     @endpoint("access.get_user", GET, "/access/user")
@@ -174,11 +173,10 @@ class Authorization:
         _check_source(source)
         if not username.isprintable() or username != username.strip():
             raise BadRequest("Invalid argument 'username': must be printable, without spaces at its ends")
-        if username in self._accounts.users:
-            raise BadRequest(f"User {username} already exists")
-        user = await self._accounts.create(username, password)
-        tokens = await self._accounts.log_in(username)
+        user, tokens = await self._accounts.create(username, password)
         self._events.emit(UserCreated(Username(username)))
+        if self._gate.login_required:
+            self._dismiss(lambda who: who is TRUSTED)
         return LoggedIn(username, tokens.access, tokens.refresh, user.source, "user_created")
 
     @endpoint("access.delete_user", DELETE, "/access/user", role=Role.ADMIN)
@@ -190,9 +188,11 @@ class Authorization:
             raise BadRequest(f"Invalid Request for reserved user {username}")
         if username not in self._accounts.users:
             raise BadRequest(f"No registered user: {username}")
-        await self._accounts.delete(username)
-        self._events.emit(UserDeleted(Username(username)))
-        self._dismiss(username)
+        try:
+            await self._accounts.delete(username)
+        finally:
+            self._events.emit(UserDeleted(Username(username)))
+            self._dismiss(lambda who: who.name == username and who.session is not None)
         return UserAction(username, "user_deleted")
 
     @endpoint("access.users.list", GET, "/access/users/list", role=Role.ADMIN)
@@ -213,8 +213,10 @@ class Authorization:
     ) -> UserAction:
         """Change the calling user's password. Logins go on."""
         username = self._user_of(caller, "Invalid Reset Request for user {}")
-        await self._check(caller, username, password)
-        await self._accounts.set_password(username, new_password)
+        self._try(caller, username)
+        if not await self._accounts.change_password(username, password, new_password):
+            raise BadRequest("Invalid Password")
+        self._attempts.succeeded(caller.address, username)
         return UserAction(username, "user_password_reset")
 
     @endpoint("access.refresh_jwt", POST, "/access/refresh_jwt", role=Role.NOBODY)
@@ -247,15 +249,13 @@ class Authorization:
         """Replace the API key and return the new one. Websockets that were let in by the old one stay."""
         return await self._accounts.new_api_key()
 
-    async def _check(self, caller: Caller, username: str, password: str) -> None:
-        """Raise BadRequest for a wrong password, and TooManyRequests when it is too early for another try."""
-        wait = self._attempts.wait(caller.address, username, self._clock.seconds())
+    def _try(self, caller: Caller, username: str) -> None:
+        """Count a try. Raises TooManyRequests when it is too early for another."""
+        now = self._gate.now()
+        wait = self._attempts.wait(caller.address, username, now)
         if wait > 0:
             raise TooManyRequests(f"Too many failed logins: try again in {math.ceil(wait)} seconds")
-        if not await self._accounts.knows(username, password):
-            self._attempts.failed(caller.address, username, self._clock.seconds())
-            raise BadRequest("Invalid Password")
-        self._attempts.succeeded(caller.address, username)
+        self._attempts.tried(caller.address, username, now)
 
     def _user_of(self, caller: Caller, refusal: str) -> str:
         if caller.who.session is None or caller.who.name not in self._accounts.users:
@@ -266,11 +266,14 @@ class Authorization:
         if username in RESERVED:
             raise BadRequest(f"Invalid Request for user {username}")
 
-    def _dismiss(self, username: str) -> None:
-        """Let the connections of a user belong to nobody."""
+    def _dismiss(self, concerns: Callable[[Who], bool]) -> None:
+        """Let the connections of somebody belong to nobody. The unix socket is for whoever may open it."""
         for connection in self._clients:
-            if connection.who.session is not None and connection.who.name == username:
+            if connection.transport is not Transport.UNIX and concerns(connection.who):
                 connection.authorize(NOBODY)
+        for bridge in list(self._clients.bridges):
+            if concerns(bridge.who):
+                bridge.close(POLICY_VIOLATION, "Unauthorized")
 
 
 def _check_source(source: str) -> None:

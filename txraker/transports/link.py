@@ -142,9 +142,18 @@ class Link:
         self._service.clients.add(self)
         self._expect_to_know()
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the client may do anything beyond saying who it is."""
+        return self._caller.is_known
+
     def authorize(self, who: Who) -> None:
         self.who = who
         self._caller = evolve(self._caller, who=who)
+        if not self.is_known:
+            self._service.status.unsubscribe(self)
+            if self.identity is not None and self.identity.type == "agent":
+                self.close(POLICY_VIOLATION, "Unauthorized")
         self._expect_to_know()
 
     def _expect_to_know(self) -> None:
@@ -234,7 +243,7 @@ class Link:
                 self._check()
 
     def status_changed(self, delivery: Delivery) -> None:
-        if self.is_open:
+        if self.is_open and self.is_known:
             if self._wire.is_idle:
                 self._wire.write(delivery.outgoing.framed(self._wire.framing))
             else:
@@ -243,7 +252,7 @@ class Link:
 
     def request(self, method: str, params: object) -> Deferred[Any]:
         asked: Deferred[Any] = Deferred()
-        if not self._open or len(self._asked) >= MOST_QUESTIONS:
+        if not self._open or not self.is_known or len(self._asked) >= MOST_QUESTIONS:
             reason = "has too many requests to answer" if self._open else "has disconnected"
             asked.errback(Unavailable(f"The client {reason}"))
             return asked

@@ -26,7 +26,7 @@ from txraker.reactor import Stream
 from txraker.transports.link import POLICY_VIOLATION, Link, LinkService
 from txraker.transports.stream import Reading, StreamWriter
 from txraker.transports.web.cors import header
-from txraker.transports.web.request import TrackedChannel
+from txraker.transports.web.request import LONGEST_UNTRUSTED_BODY, TrackedChannel
 from txraker.transports.web.resources import Door, Leaf
 
 LONGEST_MESSAGE = 5 * 1024 * 1024
@@ -44,6 +44,7 @@ CLOSE_WITHIN = 2.0
 """Seconds a client has to answer a close frame before the connection is cut."""
 
 GOING_AWAY = 1001
+TOO_BIG = 1009
 
 _SHORT, _MEDIUM = 126, 0x10000
 
@@ -195,6 +196,7 @@ class ApiWebSocket(ServerWebSocket):
     def __init__(self, service: LinkService, caller: Caller) -> None:
         super().__init__(self._link_drained)
         self.link = Link(service, self, caller.transport, caller.address, caller.who)
+        self._length = 0
 
     def _link_drained(self) -> None:
         self.link.drained()
@@ -202,6 +204,18 @@ class ApiWebSocket(ServerWebSocket):
     def charge(self, requests: float) -> None:
         """Count work that the client causes."""
         self.link.charge(requests)
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        """Count a frame; who isn't known yet has nothing long to say."""
+        self._length += length
+        if self._length > LONGEST_UNTRUSTED_BODY and not self.link.is_known:
+            self.take_leave(TOO_BIG, "Unauthorized")
+        super().onMessageFrameBegin(length)
+
+    def onMessageBegin(self, isBinary: bool) -> None:
+        """Begin to count what a message holds."""
+        self._length = 0
+        super().onMessageBegin(isBinary)
 
     def onOpen(self) -> None:
         """Begin."""
@@ -246,6 +260,8 @@ class Upgrade(Leaf):
         """Return who asks, or raise why there will be no websocket."""
         if request.method != b"GET":
             raise MethodNotAllowed("A websocket is opened by GET", ("GET",))
+        if request.content is not None and request.content.read(1):
+            raise BadRequest("A request for a websocket has no body")
         caller = self.door.caller(request, Transport.WEBSOCKET)
         self.check_who(caller)
         self.refuse_foreign(request)

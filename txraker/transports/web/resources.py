@@ -16,7 +16,7 @@ from zope.interface import implementer
 from txraker import __version__
 from txraker.access import Access, client_addresses
 from txraker.api.arguments import parse_query
-from txraker.api.caller import TRUSTED, Caller, Transport
+from txraker.api.caller import NOBODY, TRUSTED, Caller, Transport
 from txraker.api.dispatch import Dispatcher
 from txraker.api.endpoint import Endpoint
 from txraker.authorization.gate import Gate, Shown
@@ -56,16 +56,12 @@ class Door:
         """
         limited: LimitedRequest = request  # type: ignore[assignment]  # our site makes no others
         if limited.caller is None:
-            addresses = client_addresses(
-                getattr(request.getClientAddress(), "host", ""),
-                header_values(request, "X-Forwarded-For"),
-                header_values(request, "X-Real-IP"),
-            )
-            who = self.gate.who_shows(_shown(request), addresses)
+            addresses = self._addresses(request)
+            who = self.gate.who_shows(_shown(request, request.uri.partition(b"?")[2]), addresses)
             host = header(request, "Host")
             if who is TRUSTED and host is not None and not self.access.allows_host(host):
                 raise Forbidden(f"'{host[:100]}' is no name of this server: list it in cors_domains if it is")
-            limited.caller = Caller(transport, addresses[0], who)
+            limited.caller = Caller(transport, addresses[-1], who)
         return evolve(limited.caller, transport=transport)
 
     def trusts(self, request: Request) -> bool:
@@ -76,9 +72,9 @@ class Door:
             return False
 
 
-def _shown(request: Request) -> Shown:
+def _shown(request: Request, query_text: bytes) -> Shown:
     """Return what a request shows of who makes it. Contract: Moonraker's authorization API."""
-    query = parse_query(request.uri.partition(b"?")[2])
+    query = parse_query(query_text)
     kind, _, bearer = (header(request, "Authorization") or "").strip().partition(" ")
     if kind != "Bearer":
         bearer = header(request, "X-Access-Token") or str(query.get("access_token", ""))
