@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import Logger, LogPublisher
 
 from txraker.assembly import assemble
+from txraker.authorization.accounts import Accounts
 from txraker.config.configuration import Configuration
 from txraker.describe import declared_endpoints, documents
 from txraker.events import NOTIFICATIONS
 from txraker.storage.schema import MIGRATIONS
 from txraker.system.logfile import LogFile
 from txraker.testing.database import MemoryDatabase
+from txraker.testing.threads import at_once
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,7 @@ def test_everything_served_is_described(tmp_path: Path) -> None:
         Configuration.defaults(tmp_path),
         Logger(observer=LogPublisher()),
         LogFile(tmp_path / "x.log", str, print),
-        MemoryDatabase(MIGRATIONS),
+        Accounts(MemoryDatabase(MIGRATIONS), time.time, at_once),
         DeferredLock(),
         no_restart,
     )

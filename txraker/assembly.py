@@ -64,7 +64,7 @@ from txraker.events import (
     UserLoggedOut,
 )
 from txraker.faults import FaultReport, fault_report
-from txraker.interfaces import IDatabase, ILogFile, ISystem
+from txraker.interfaces import ILogFile, ISystem
 from txraker.klippy.client import KlippyClient
 from txraker.klippy.socket import OneTryUnixEndpoint, PatientUnixEndpoint, socket_finder
 from txraker.loader import ComponentLoader
@@ -220,7 +220,7 @@ def assemble(
     configuration: Configuration,
     log: Logger,
     own_log: ILogFile,
-    database: IDatabase,
+    accounts: Accounts,
     rollovers: DeferredLock,
     restart: Callable[[], Awaitable[None]],
     klippy_socket: Path | None = None,
@@ -248,7 +248,8 @@ def assemble(
     clients = Clients(options.max_websocket_connections, events)
     for notification in BROADCAST:
         events.on(notification, clients.broadcast)
-    dispatcher = Dispatcher(report_fault, partial(unknown_path, klippy), CancelledError)
+    gate = Gate(access, accounts, time.monotonic, authorization.enable_api_key, authorization.force_logins)
+    dispatcher = Dispatcher(report_fault, partial(unknown_path, klippy), CancelledError, gate.is_current)
 
     loader = ComponentLoader(dispatcher, configuration, warnings, report_fault)
     configuration.read("klippy_apis", NoOptions)
@@ -281,12 +282,11 @@ def assemble(
     klipper_log = KlipperLog(
         reactor, klippy, klippy.status, system, instances, off_thread(reactor), limits, log
     )
-    accounts = Accounts(database, reactor.seconds, off_thread(reactor), authorization.login_timeout)
-    gate = Gate(access, accounts, time.monotonic, authorization.enable_api_key, authorization.force_logins)
+    accounts.login_timeout = authorization.login_timeout
     attempts = LoginAttempts(authorization.max_login_attempts)
     loader.load(
         "authorization",
-        lambda: Authorization(reactor, gate, accounts, attempts, clients, events, warnings, report_fault),
+        lambda: Authorization(reactor, gate, accounts, attempts, clients, events),
     )
     server = ServerEndpoints(klippy, clients, configuration, warnings, restart, loader.names, loader.failed)
     logs = Logs({"moonraker": own_log, "klipper": klipper_log}, rollovers)

@@ -24,12 +24,13 @@ from twisted.logger import (
 
 from txraker import __version__
 from txraker.assembly import Assembly, assemble
+from txraker.authorization.accounts import Accounts
 from txraker.config.configuration import Configuration
 from txraker.config.errors import ConfigError
 from txraker.config.load import load
 from txraker.errors import BadRequest
 from txraker.faults import fault_report, run_aside
-from txraker.reactor import Reactor
+from txraker.reactor import Reactor, off_thread
 from txraker.storage.database import Database, StorageError
 from txraker.storage.schema import MIGRATIONS
 from txraker.system.logfile import LogFile
@@ -64,6 +65,7 @@ class PrinterServer(Service):
     _lasting: dict[str, str] = field(factory=dict, init=False)
     _rollovers: DeferredLock = field(factory=DeferredLock, init=False)
     _database: Database = field(init=False)
+    _accounts: Accounts = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._log_file = LogFile(
@@ -72,6 +74,7 @@ class PrinterServer(Service):
         both = LogPublisher(self._log_file, globalLogPublisher)
         self._log = Logger(self.data_path.name, observer=FilteringLogObserver(both, [self._log_level]))
         self._database = Database(self._reactor, self.data_path, MIGRATIONS)
+        self._accounts = Accounts(self._database, self._reactor.seconds, off_thread(self._reactor))
         self._current = self._assemble(self._configuration)
 
     def privilegedStartService(self) -> None:
@@ -99,6 +102,7 @@ class PrinterServer(Service):
     async def _open_database(self) -> None:
         try:
             await self._database.start()
+            await self._accounts.load()
         except StorageError as problem:
             self.warn("database", str(problem))
 
@@ -181,7 +185,7 @@ class PrinterServer(Service):
             configuration,
             self._log,
             self._log_file,
-            self._database,
+            self._accounts,
             self._rollovers,
             self.restart,
             self._simulated_socket if self._simulate else None,

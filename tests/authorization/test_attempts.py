@@ -17,7 +17,7 @@ HERE, THERE = "10.0.0.1", "10.0.0.2"
 def failed(attempts: LoginAttempts, count: int, user: str = "ann", address: str = HERE) -> None:
     """Fail some times."""
     for _ in range(count):
-        attempts.failed(address, user, 0.0)
+        attempts.tried(address, user, 0.0)
 
 
 def test_waiting() -> None:
@@ -82,4 +82,23 @@ def test_memory() -> None:
     attempts = LoginAttempts()
     for number in range(2 * MOST_REMEMBERED):
         failed(attempts, 1, address=f"10.{number}")
-    assert len(attempts._failures) <= MOST_REMEMBERED
+    assert len(attempts._pairs) <= MOST_REMEMBERED
+    assert len(attempts._origins) <= MOST_REMEMBERED
+
+
+def test_locked_out_for_good() -> None:
+    """Who is locked out isn't forgotten because of others' failures."""
+    attempts = LoginAttempts(most=3)
+    failed(attempts, 3)
+    for number in range(2 * MOST_REMEMBERED):
+        failed(attempts, 1, address=f"10.{number}")
+    assert attempts.is_locked(HERE)
+
+
+def test_one_host_with_many_addresses() -> None:
+    """All addresses that one host on IPv6 has count as one."""
+    attempts = LoginAttempts(most=3)
+    for number in range(3):
+        failed(attempts, 1, address=f"2001:db8::{number:x}")
+    assert attempts.is_locked("2001:db8::ffff:1")
+    assert not attempts.is_locked("2001:db8:0:1::1")

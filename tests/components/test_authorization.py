@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from tests.components.bench import ComponentBench
-from tests.tools import Logged, caller, result_of
+from tests.tools import caller, result_of, start
 from txraker.access import configured_access
 from txraker.api.caller import NOBODY, TRUSTED, Caller, Role, Transport, Who
 from txraker.authorization import accounts as accounts_module
@@ -20,12 +20,11 @@ from txraker.authorization.attempts import FREE, LoginAttempts
 from txraker.authorization.gate import Gate, Shown
 from txraker.authorization.jwt import ACCESS_LIFETIME
 from txraker.clients import Clients
-from txraker.components.authorization import Authorization
+from txraker.components.authorization import MOST_AT_ONCE, Authorization
 from txraker.components.connection import ConnectionEndpoints
 from txraker.errors import ApiError, BadRequest, TooManyRequests, Unauthorized, Unavailable
 from txraker.events import UserCreated, UserDeleted, UserLoggedOut
 from txraker.interfaces import IComponent
-from txraker.server_warnings import ServerWarnings
 from txraker.storage.database import StorageError
 from txraker.storage.schema import MIGRATIONS
 from txraker.testing.connection import MemoryConnection
@@ -47,7 +46,7 @@ class Setting(ComponentBench):
     accounts: Accounts = field(init=False)
     gate: Gate = field(init=False)
     attempts: LoginAttempts = field(factory=LoginAttempts)
-    warnings: ServerWarnings = field(factory=lambda: ServerWarnings(Logged().logger()))
+    load_problem: BaseException | None = field(default=None, init=False)
     told: list[object] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
@@ -63,6 +62,8 @@ class Setting(ComponentBench):
         """Let the server be another one, on the same database."""
         clock = self.clock
         self.accounts = Accounts(self.database, clock.seconds, at_once, 90)
+        loading = start(self.accounts.load())
+        self.load_problem = loading.error
         access, _ = configured_access(["192.168.1.0/24"], [])
         self.gate = Gate(access, self.accounts, clock.seconds, self.enable_api_key, self.force_logins)
         component = Authorization(
@@ -72,8 +73,6 @@ class Setting(ComponentBench):
             self.attempts,
             self.clients,
             self.events,
-            self.warnings,
-            self.faults,
         )
         assert verifyObject(IComponent, component)
         self.component = component
@@ -100,6 +99,19 @@ class Setting(ComponentBench):
             "access.login", self.comes(address), username=username, password=password
         )
         return answer
+
+
+@define(eq=False)
+class SlowDatabase:
+    """A database whose work is done when the test says so."""
+
+    database: MemoryDatabase
+    held: list[tuple[Any, Deferred[Any]]] = field(factory=list)
+
+    def run(self, work: Any) -> Deferred[Any]:
+        """Hold work back."""
+        self.held.append((work, Deferred()))
+        return self.held[-1][1]
 
 
 @pytest.fixture
@@ -378,7 +390,7 @@ def test_no_database() -> None:
     setting = Setting()
     setting.database.problem = StorageError(Path("txraker.db"), "it is damaged")
     setting.renew()
-    assert "it is damaged" in setting.warnings.texts()[0]
+    assert isinstance(setting.load_problem, StorageError)
     assert setting.comes(HOME).who is TRUSTED
     assert setting.comes(api_key="").who is NOBODY
     with pytest.raises(BadRequest, match="Invalid Password"):
@@ -393,10 +405,19 @@ def test_disk_that_is_full(setting: Setting) -> None:
     setting.database.problem = StorageError(Path("txraker.db"), "the disk is full")
     with pytest.raises(Unavailable, match="full"):
         setting.call("access.post_user", username="bob", password="hidden")
-    key = setting.accounts.api_key
-    with pytest.raises(Unavailable, match="full"):
-        setting.call("access.post_api_key")
-    assert (list(setting.accounts.users), setting.accounts.api_key) == (["ann"], key)
+    assert list(setting.accounts.users) == ["ann"]
+
+
+def test_disk_that_is_full_takes_no_rights(setting: Setting) -> None:
+    """What takes rights away does so at once, though it can't be kept."""
+    answer, key = setting.log_in(), setting.accounts.api_key
+    setting.database.problem = StorageError(Path("txraker.db"), "the disk is full")
+    who = setting.comes(token=answer["token"])
+    for act in ("access.post_api_key", "access.logout"):
+        with pytest.raises(Unavailable, match="full"):
+            setting.call(act, who)
+    assert setting.comes(api_key=key).who is NOBODY
+    assert setting.comes(token=answer["token"]).who is NOBODY
 
 
 def test_flood(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -409,9 +430,39 @@ def test_flood(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(accounts_module, "MOST_HASHING", 3)
     setting.accounts._off_thread = later  # type: ignore[assignment]  # it never ends by itself
-    begun = [setting.begin("access.login", setting.comes(), username="ann", password="x") for _ in range(6)]
+    begun = [
+        setting.begin("access.login", setting.comes(f"203.0.113.{number}"), username="ann", password="x")
+        for number in range(6)
+    ]
     assert len(waiting) == 1
     assert [isinstance(outcome.error, Unavailable) for outcome in begun] == [False] * 4 + [True] * 2
+    more = [setting.begin("access.login", setting.comes(), username="ann", password="x") for _ in range(3)]
+    assert isinstance(more[-1].error, TooManyRequests | Unavailable)
+
+
+def test_many_at_once(setting: Setting) -> None:
+    """From one place few passwords are checked at once, so that no limit is overrun by being quick."""
+    setting.attempts.most = 3
+    setting.accounts._off_thread = lambda work: Deferred()  # it never ends
+    begun = [setting.begin("access.login", setting.comes(), username="ann", password="x") for _ in range(5)]
+    assert [outcome.done for outcome in begun] == [False] * MOST_AT_ONCE + [True] * (5 - MOST_AT_ONCE)
+    assert all(isinstance(outcome.error, TooManyRequests) for outcome in begun[MOST_AT_ONCE:])
+
+
+@pytest.mark.parametrize("act", ["log_out", "delete"])
+def test_changes_one_after_the_other(setting: Setting, act: str) -> None:
+    """A user who was deleted or logged out stays so, whatever else was being done to it."""
+    slow = SlowDatabase(setting.database)
+    setting.accounts._database = slow  # type: ignore[assignment]  # as far as accounts use one
+    first = start(setting.accounts.delete("ann") if act == "delete" else setting.accounts.log_out("ann"))
+    second = start(setting.accounts.log_out("ann"))
+    while slow.held:
+        work, told = slow.held.pop(0)
+        told.callback(result_of(setting.database.run(work)))
+    assert (first.done, second.done) == (True, True)
+    setting.renew()
+    user = setting.accounts.users.get("ann")
+    assert user is None if act == "delete" else user is not None and user.session is None
 
 
 @pytest.mark.parametrize("shown", ["access_token", "api_key"])

@@ -47,7 +47,7 @@ MIGRATION: Final = Migration(
 
 DAY: Final = 86400.0
 
-MOST_HASHING: Final = 16
+MOST_HASHING: Final = 64
 """Passwords that may wait to be hashed; further ones are refused, so that a flood of logins ends there."""
 
 API_KEY_USER: Final = "_API_KEY_USER_"
@@ -84,7 +84,7 @@ class Accounts:
     _database: IDatabase
     _now: Callable[[], float]
     _off_thread: OffThread
-    login_timeout: int
+    login_timeout: int = 90
     users: dict[str, User] = field(factory=dict, init=False)
     api_key: str = field(default="", init=False, repr=False)
     is_loaded: bool = field(default=False, init=False)
@@ -122,16 +122,16 @@ class Accounts:
         return who_is(user)
 
     def is_current(self, who: Who) -> bool:
-        """Say whether somebody who was let in may still be: a user must be logged in, and not for too long."""
+        """Say whether somebody who was let in may still be: a user's login must not have ended."""
         if who.session is None:
             return True
         user = self.users.get(who.name)
         return user is not None and user.session == who.session and self._is_logged_in(user)
 
     async def log_in(self, username: str, password: str) -> tuple[User, Tokens] | None:
-        """Return a user with tokens of its login, which begins unless it has already; None for a wrong password.
+        """Return a user with tokens of its login, which begins unless it has already.
 
-        It takes as long for a user who isn't there.
+        Returns None for a wrong password, after as long for a user who isn't there.
         """
         kept = self.users[username].password if username in self.users else passwords.NOBODYS
         is_right = await self._hash(lambda: passwords.matches(password, kept))
@@ -140,9 +140,7 @@ class Accounts:
             if not is_right or user is None or user.password != kept:
                 return None
             if not self._is_logged_in(user):
-                user = msgspec.structs.replace(
-                    user, session=secrets.token_hex(16), session_began=self._now()
-                )
+                user = msgspec.structs.replace(user, session=secrets.token_hex(16), session_began=self._now())
                 await self._change(user)
             return user, self._tokens(user)
 

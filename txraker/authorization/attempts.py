@@ -1,9 +1,10 @@
 """How often somebody may try a password.
 
-Each try counts as a failure until it has succeeded, so that many at once are as good as many in a row. After some
-failures in a row further tries must wait, longer each time: for one user tried from one address, and, later, for the
-address whoever it tries. And when ``max_login_attempts`` is configured, an address that failed that often in a row is
-locked out until the server restarts. Contract of the latter: ``[authorization]`` of Moonraker's configuration.
+Each try counts as a failure until it has succeeded, so that many at once are as good as many in a row. After
+some failures in a row further tries must wait, longer each time: for one user tried from one address, and,
+later, for the address whoever it tries. And when ``max_login_attempts`` is configured, an address that failed
+that often in a row is locked out until the server restarts. Contract of the latter: ``[authorization]`` of
+Moonraker's configuration.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0
 """Seconds to wait, twice as long after each further failure."""
 
 MOST_REMEMBERED = 2000
-"""Pairs of address and user whose failures are remembered, and as many addresses; the oldest are forgotten."""
+"""Pairs of address and user whose failures are remembered, and as many addresses."""
 
 _NETWORK_BITS = 64
 """One host on IPv6 has all addresses of a network of this size."""

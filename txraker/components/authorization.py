@@ -7,7 +7,9 @@ is such a user.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Literal
 
 import msgspec
@@ -20,15 +22,15 @@ from txraker.api.caller import NOBODY, TRUSTED, Caller, Role, Transport, Who
 from txraker.api.endpoint import DELETE, GET, POST, endpoint
 from txraker.authorization import passwords
 from txraker.authorization.accounts import RESERVED, Accounts, who_is
-from txraker.authorization.attempts import LoginAttempts
+from txraker.authorization.attempts import LoginAttempts, origin
 from txraker.authorization.gate import Gate
 from txraker.clients import Clients
 from txraker.errors import BadRequest, TooManyRequests, Unauthorized
 from txraker.events import Events, UserCreated, UserDeleted, UserLoggedOut, Username
-from txraker.faults import FaultReport, run_aside
 from txraker.interfaces import IComponent
-from txraker.server_warnings import ServerWarnings
-from txraker.storage.database import StorageError
+
+MOST_AT_ONCE = 2
+"""Passwords from one place that may wait to be checked."""
 
 POLICY_VIOLATION = 1008
 
@@ -100,6 +102,7 @@ class Authorization:
     _clients: Clients
     _events: Events
     _started: float = field(default=0.0, init=False)
+    _trying: Counter[str] = field(factory=Counter, init=False)
 
     name = "authorization"
 
@@ -130,8 +133,8 @@ class Authorization:
         _check_source(source)
         if self._attempts.is_locked(caller.address):
             raise Unauthorized
-        self._try(caller, username)
-        logged_in = await self._accounts.log_in(username, password)
+        with self._try(caller, username):
+            logged_in = await self._accounts.log_in(username, password)
         if logged_in is None:
             raise BadRequest("Invalid Password")
         self._attempts.succeeded(caller.address, username)
@@ -213,8 +216,9 @@ class Authorization:
     ) -> UserAction:
         """Change the calling user's password. Logins go on."""
         username = self._user_of(caller, "Invalid Reset Request for user {}")
-        self._try(caller, username)
-        if not await self._accounts.change_password(username, password, new_password):
+        with self._try(caller, username):
+            is_right = await self._accounts.change_password(username, password, new_password)
+        if not is_right:
             raise BadRequest("Invalid Password")
         self._attempts.succeeded(caller.address, username)
         return UserAction(username, "user_password_reset")
@@ -249,13 +253,27 @@ class Authorization:
         """Replace the API key and return the new one. Websockets that were let in by the old one stay."""
         return await self._accounts.new_api_key()
 
-    def _try(self, caller: Caller, username: str) -> None:
-        """Count a try. Raises TooManyRequests when it is too early for another."""
+    @contextmanager
+    def _try(self, caller: Caller, username: str) -> Iterator[None]:
+        """Count a try, of which there are few at once from one place.
+
+        Raises TooManyRequests when it is too early for another.
+        """
+        place = origin(caller.address)
+        if self._trying[place] >= MOST_AT_ONCE:
+            raise TooManyRequests("Too many logins at once: try again when they are answered")
         now = self._gate.now()
         wait = self._attempts.wait(caller.address, username, now)
         if wait > 0:
             raise TooManyRequests(f"Too many failed logins: try again in {math.ceil(wait)} seconds")
         self._attempts.tried(caller.address, username, now)
+        self._trying[place] += 1
+        try:
+            yield
+        finally:
+            self._trying[place] -= 1
+            if not self._trying[place]:
+                del self._trying[place]
 
     def _user_of(self, caller: Caller, refusal: str) -> str:
         if caller.who.session is None or caller.who.name not in self._accounts.users:

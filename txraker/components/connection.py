@@ -62,13 +62,15 @@ class ConnectionEndpoints:
         client that isn't known yet must show a token or the API key, and is known from then on.
         """
         connection = _connection(caller)
+        who = connection.who
         if access_token:
-            connection.authorize(self._gate.accounts.who_has_token(access_token))
+            who = self._gate.accounts.who_has_token(access_token)
         elif api_key:
-            connection.authorize(self._gate.who_has_key(api_key))
-        elif not caller.is_known:
+            who = self._gate.who_has_key(api_key)
+        if who.role is Role.NOBODY:
             raise Unauthorized
         self._clients.identify(connection, ClientIdentity(client_name, version, type, url))
+        connection.authorize(who)
         return ConnectionId(connection.connection_id)
 
     @endpoint("server.websocket.id", transports=Transport.PERSISTENT, reads_only=True, role=Role.NOBODY)

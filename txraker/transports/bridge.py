@@ -34,9 +34,9 @@ KLIPPY_IS_SLOW = "Klippy is slow"
 class BridgeWebSocket(ServerWebSocket):
     """The client's side of a bridge."""
 
-    def __init__(self, clients: Clients, klippy: KlippySide, address: str) -> None:
+    def __init__(self, clients: Clients, klippy: KlippySide, caller: Caller) -> None:
         super().__init__(klippy.go_on)
-        self.address = address
+        self.address, self.who = caller.address, caller.who
         self._clients = clients
         self._klippy = klippy
         klippy.client = self
@@ -171,7 +171,7 @@ class BridgeUpgrade(Upgrade):
             except Exception:
                 klippy.end()
                 raise
-            self.upgrade(request, BridgeWebSocket(self.service.clients, klippy, caller.address))
+            self.upgrade(request, BridgeWebSocket(self.service.clients, klippy, caller))
 
         return build
 
