@@ -227,3 +227,52 @@ def test_configured() -> None:
         entry in warning
         for entry, warning in zip(("'host.local'", "'192.168.1.5/24'", "'http://*'"), warnings, strict=True)
     ] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "192.168.1.5",
+        "192.168.1.5:7125",
+        "[fe80::1]:7125",
+        "[::1]",
+        "localhost",
+        "localhost:7125",
+        "voron",
+        "Voron.local",
+        "voron.local.",
+        "voron.lan:80",
+        "printer.home.arpa",
+        "voron.example.org",
+        "print.my-domain.com:8080",
+        "my.mainsail.xyz",
+        "",
+    ],
+)
+def test_hosts_of_ours(host: str) -> None:
+    """Addresses, names of home networks, our own names and those of allowed pages mean us."""
+    origins = ["*.my-domain.com", "http://my.mainsail.xyz"]
+    access, _ = configured_access(["0.0.0.0/0"], origins, ["Voron.example.org"])
+    assert access.allows_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:7125",
+        "192.168.1.5.evil.example",
+        "voron.local.evil.example",
+        "local.evil",
+        "evillocal.com",
+        "[evil.example]",
+        "my-domain.com.evil.example",
+        "xvoron.example.org",
+        "evil.example:80@192.168.1.5",
+    ],
+)
+def test_hosts_of_others(host: str) -> None:
+    """Any other name is somebody else's, to whom the DNS may have given our address; a lone * allows none."""
+    origins = ["*.my-domain.com", "*"]
+    access, _ = configured_access(["0.0.0.0/0"], origins, ["voron.example.org"])
+    assert not access.allows_host(host)

@@ -20,6 +20,9 @@ Network = IPv4Network | IPv6Network
 LONGEST_ORIGIN = 300
 """Characters of an origin; a longer one is no web page's."""
 
+_PRIVATE = (".local", ".localhost", ".lan", ".home", ".home.arpa", ".internal", ".localdomain")
+"""Ends of names that are for home networks only: nobody can have one of the public DNS."""
+
 _MAPPED = IPv6Network("::ffff:0:0/96")
 LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
@@ -74,11 +77,12 @@ class Access:
     """The decisions of one printer's server.
 
     ``trusted`` are the networks whose requests need no more; ``origins`` are patterns of web origins that
-    may read our answers, ``*`` standing for any run of characters.
+    may read our answers, ``*`` standing for any run of characters; ``names`` are those of this machine.
     """
 
     trusted: tuple[Network, ...] = ()
     origins: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def trusts(self, address: str) -> bool:
         """Say whether requests from an address are let in."""
@@ -92,6 +96,26 @@ class Access:
         if not self.origins or len(origin) > LONGEST_ORIGIN:
             return False
         return any(_matches(pattern, origin) for pattern in self.origins) or self.trusts(_host(origin))
+
+    def allows_host(self, host: str) -> bool:
+        """Say whether a request with this ``Host`` header meant this machine.
+
+        A web page can give its own name our address in the middle of its visit (DNS rebinding); its
+        requests come from a trusted address then, but with that name. Addresses, names that nobody can
+        register, our own and those of allowed origins are fine.
+        """
+        name = host.strip().lower().rstrip(".")
+        name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
+        if parse_address(name) is not None or "." not in name or name.endswith(_PRIVATE):
+            return True
+        meant = (f"http://{name}", f"http://{host}")
+        allowed = any(_matches(pattern, origin) for pattern in self._hosts for origin in meant)
+        return allowed or name in self.names
+
+    @property
+    def _hosts(self) -> tuple[str, ...]:
+        """The origins whatever their scheme."""
+        return tuple(pattern.partition("://")[2] or pattern for pattern in self.origins if pattern != "*")
 
 
 def client_addresses(peer: str, forwarded_for: Sequence[str], real_ip: Sequence[str]) -> tuple[str, ...]:
@@ -152,9 +176,11 @@ def _matches(pattern: str, origin: str) -> bool:
 
 
 def configured_access(
-    trusted_clients: Iterable[str], cors_domains: Iterable[str]
+    trusted_clients: Iterable[str], cors_domains: Iterable[str], names: Iterable[str] = ()
 ) -> tuple[Access, list[str]]:
     """Return the access that ``[authorization]`` describes, and warnings of entries that have no effect.
+
+    ``names`` are those of this machine.
 
     An entry that can't be used never widens access: it is left out and warned about.
     """
@@ -179,4 +205,4 @@ def configured_access(
                 f"[authorization]: cors_domains entry '{entry}' has a wildcard in its top level domain; "
                 "it has no effect."
             )
-    return Access(tuple(trusted), tuple(origins)), warnings
+    return Access(tuple(trusted), tuple(origins), tuple(name.lower() for name in names)), warnings

@@ -6,11 +6,13 @@ Nothing is looked up: each part is given its collaborators here, in an order wit
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from socket import gethostname
 from typing import NamedTuple, cast
 
+import msgspec
 from attrs import define, field
 from twisted.internet.defer import CancelledError, DeferredLock, maybeDeferred
 from twisted.internet.error import CannotListenError
@@ -56,7 +58,7 @@ from txraker.events import (
     ServiceStateChanged,
 )
 from txraker.faults import FaultReport, fault_report
-from txraker.interfaces import IComponent, ILogFile, ISystem
+from txraker.interfaces import ILogFile, ISystem
 from txraker.klippy.client import KlippyClient
 from txraker.klippy.socket import OneTryUnixEndpoint, PatientUnixEndpoint, socket_finder
 from txraker.loader import ComponentLoader
@@ -67,7 +69,6 @@ from txraker.system.host.statistics import HostStatistics
 from txraker.system.host.throttling import find_throttled_bits
 from txraker.system.instances import Instances
 from txraker.system.klipper_log import KlipperLog
-from txraker.system.nothing import NoSystem
 from txraker.system.peripherals.canbus import CanBus
 from txraker.system.peripherals.libcamera import Libcamera
 from txraker.system.process import run
@@ -114,7 +115,7 @@ class Assembly:
     _options: ServerOptions
     _klippy: KlippyClient
     _clients: Clients
-    _components: Sequence[IComponent]
+    _components: ComponentLoader
     _logs: Logs
     _site: LimitedSite
     _local: LocalSocket
@@ -177,7 +178,8 @@ class Assembly:
         self._klippy.freshness.release()
 
     def start(self) -> None:
-        """Connect to Klippy, now and whenever it is there, and let programs on this machine connect to us."""
+        """Let components begin, connect to Klippy whenever it is there, and let local programs connect."""
+        self._components.start()
         self._klippy.service.startService()
         if self._local_port is not None:
             return
@@ -208,7 +210,7 @@ class Assembly:
         self._site.cut_connections()
         await self._logs.finished()
         await self._klippy.stop()
-        for component in self._components:
+        for component in self._components.loaded:
             try:
                 stopped = component.stop()
                 if stopped is not None:
@@ -242,9 +244,9 @@ def assemble(
 ) -> Assembly:
     """Build a printer's server.
 
-    ``klippy_socket`` overrules what is configured; ``rollovers`` is held while a log is rolled over. Raises
-    ConfigError when ``[server]``, ``[authorization]`` or ``[logs]`` can't be honoured; anything less is a
-    warning.
+    ``klippy_socket`` is that of a virtual printer, if that is to be served; ``rollovers`` is held while a log
+    is rolled over. Raises ConfigError when ``[server]``, ``[authorization]`` or ``[logs]`` can't be honoured;
+    anything less is a warning.
     """
     options = configuration.read("server", ServerOptions)
     authorization = configuration.read("authorization", AuthorizationOptions)
@@ -257,7 +259,9 @@ def assemble(
             option="force_logins",
             value="True",
         )
-    access, access_warnings = configured_access(authorization.trusted_clients, authorization.cors_domains)
+    access, access_warnings = configured_access(
+        authorization.trusted_clients, authorization.cors_domains, [gethostname()]
+    )
 
     report_fault = fault_report(log)
     warnings = ServerWarnings(log)
@@ -295,7 +299,9 @@ def assemble(
             log,
         ),
     )
-    system, instances = _load_machine(loader, reactor, klippy, events, restart, log)
+    system, instances = _load_machine(
+        loader, reactor, klippy, events, restart, log, is_simulated=klippy_socket is not None
+    )
     klipper_log = KlipperLog(
         reactor, klippy, klippy.status, system, instances, off_thread(reactor), limits, log
     )
@@ -335,7 +341,7 @@ def assemble(
         options,
         klippy,
         clients,
-        loader.loaded,
+        loader,
         logs,
         web,
         local,
@@ -354,15 +360,22 @@ def _load_machine(
     events: Events,
     restart: Callable[[], Awaitable[None]],
     log: Logger,
+    *,
+    is_simulated: bool,
 ) -> tuple[ISystem, Instances]:
-    """Load what deals with the machine, and return its service manager and what our units in it are."""
+    """Load what deals with the machine, and return its service manager and what our units in it are.
+
+    A section that can't be honoured costs the services only: front-ends don't start without the rest. Nor
+    does a virtual printer manage any, unless it is told to.
+    """
     configuration, report_fault = loader.configuration, loader.report_fault
     try:
         options = configuration.read("machine", MachineOptions)
     except ConfigError as error:
-        loader.fail("machine", str(error))
-        system: ISystem = NoSystem()
-        return system, Instances(system, klippy)
+        loader.warnings.put("machine", f"Services can't be managed: {error}")
+        options = MachineOptions(provider="none")
+    if is_simulated and not configuration.has_option("machine", "provider"):
+        options = msgspec.structs.replace(options, provider="none")
     sudo, aside = Sudo(reactor, options.sudo_password), off_thread(reactor)
     system = configured_system(options, reactor, sudo, loader.warnings, report_fault, log)
     instances = Instances(system, klippy)

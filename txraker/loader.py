@@ -28,12 +28,11 @@ class ComponentLoader:
     failed: list[str] = field(factory=list, init=False)
 
     def load(self, name: str, build: Callable[[], IComponent], *parts: object) -> None:
-        """Build and start a component; its endpoints are its own and those of its ``parts``."""
+        """Build a component; its endpoints are its own and those of its ``parts``."""
         try:
             component = build()
             for part in (component, *parts):
                 self.dispatcher.add(endpoints_of(part))
-            component.start()
         except ConfigError as error:
             self.fail(name, str(error))
         except Exception as fault:
@@ -41,6 +40,16 @@ class ComponentLoader:
         else:
             self.loaded.append(component)
             self.names.append(name)
+
+    def start(self) -> None:
+        """Let everything that was loaded begin; what can't is named as failed, too."""
+        for name, component in zip(list(self.names), list(self.loaded), strict=True):
+            try:
+                component.start()
+            except Exception as fault:
+                self.names.remove(name)
+                self.loaded.remove(component)
+                self.fail(name, f"incident {self.report_fault(f'starting {name}', fault)}")
 
     def fail(self, name: str, reason: str) -> None:
         """Name a component that failed, with the reason."""

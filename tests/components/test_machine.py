@@ -300,6 +300,19 @@ def test_allowed_file_that_cannot_be_read(setting: Setting) -> None:
     assert any("moonraker.asvc" in line for line in setting.logged.lines)
 
 
+def test_service_that_goes(setting: Setting) -> None:
+    """A service that is removed, or may not be managed any more, isn't told of any longer."""
+    del setting.system.units["klipper-2.service"]
+    (setting.data / "moonraker.asvc").write_text("")
+    setting.bench.clock.advance(LOOK_INTERVAL)
+    setting.info()
+    info = setting.info()
+    assert info["available_services"] == list(info["service_state"]) == ["klipper", "txraker"]
+    setting.changes.clear()
+    setting.system.become("crowsnest.service", STOPPED)
+    assert setting.changes == []
+
+
 def test_one_bad_service(setting: Setting) -> None:
     """A service that can't be looked at doesn't hide the others."""
     (setting.data / "moonraker.asvc").write_text("aaa\nssh\n")
@@ -308,7 +321,7 @@ def test_one_bad_service(setting: Setting) -> None:
     setting.bench.clock.advance(LOOK_INTERVAL)
     setting.info()
     assert "ssh" in setting.info()["available_services"]
-    assert any("aaa.service can't be watched" in line for line in setting.logged.lines)
+    assert any("aaa can't be watched" in line for line in setting.logged.lines)
 
 
 def test_asking_often(setting: Setting) -> None:

@@ -96,3 +96,25 @@ def test_restart_never_stops_listening(tmp_path: Path) -> None:
             assert ask(port, "/server/restart", "POST").json == {"result": "ok"}
             for _ in range(100):
                 assert ask(port, "/server/info").status == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "path", "status"),
+    [
+        ({"Host": "evil.example"}, "/server/info", 403),
+        ({"Host": "evil.example", "Origin": "http://evil.example"}, "/printer/gcode/script?script=M112", 403),
+        ({"Host": "printer.local"}, "/server/info", 200),
+        ({"Sec-Fetch-Site": "cross-site"}, "/printer/gcode/script?script=M112", 403),
+        ({"Sec-Fetch-Site": "cross-site"}, "/server/info", 200),
+        ({"Sec-Fetch-Site": "same-origin"}, "/server/info", 200),
+    ],
+)
+def test_pages_of_others(tmp_path: Path, headers: dict[str, str], path: str, status: int) -> None:
+    """A page that has our address under its own name, or is another's to the browser, does nothing here."""
+    port = free_port()
+    configure(tmp_path / "data", trusting(port))
+    with twistd(tmp_path, "-d", str(tmp_path / "data")) as process:
+        process.wait_for(port)
+        assert ask(port, path, headers=headers).status == status
+        if headers.get("Host") == "evil.example":
+            assert ask(port, "/websocket", headers={"Upgrade": "websocket", **headers}).status == 403

@@ -281,6 +281,29 @@ def test_restart_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
         assert counts[-1] <= counts[0] + 1
 
 
+def test_machine_that_cannot_be_managed(tmp_path: Path) -> None:
+    """A section about the machine that is wrong costs what it is about, and no front-end its start."""
+    port, data = free_port(), tmp_path / "data"
+    configure(data, trusting(port, provider="bogus"))
+    with twistd(tmp_path, "-d", str(data)) as process:
+        info = process.wait_for(port)
+        assert "machine" in info["components"]
+        assert any("Services can't be managed" in text and "provider" in text for text in info["warnings"])
+        answer = ask(port, "/machine/system_info").json["result"]["system_info"]
+        assert answer["provider"] == "none"
+
+
+def test_virtual_machine(tmp_path: Path) -> None:
+    """Beside a virtual printer the real machine is left alone; the list of what may be managed is made."""
+    port, data = free_port(), tmp_path / "data"
+    configure(data, trusting(port).replace("[machine]\nprovider: none\n", ""))
+    with twistd(tmp_path, "-d", str(data), "--simulate") as process:
+        assert process.wait_for(port)["warnings"] == []
+        assert (data / "moonraker.asvc").read_text().startswith("klipper_mcu\n")
+        assert ask(port, "/machine/system_info").json["result"]["system_info"]["provider"] == "none"
+        assert ask(port, "/machine/reboot", "POST").status == 400
+
+
 def test_component_that_cannot_load(tmp_path: Path) -> None:
     """A component whose section is wrong is named as failed and warned about; the rest works."""
     port = free_port()

@@ -179,6 +179,15 @@ def test_klippy_that_went(setting: Setting) -> None:
     assert setting.system.units[UNIT] == RUNNING
 
 
+def test_klipper_that_was_stopped(setting: Setting) -> None:
+    """A Klipper that somebody has stopped isn't started: a micro-controller may be being flashed."""
+    assert result_of(setting.log._instances.klipper_unit()) == UNIT
+    setting.system.become(UNIT, STOPPED)
+    setting.roll().result()
+    assert setting.aside == ["old log"]
+    assert setting.system.units[UNIT] == STOPPED
+
+
 def test_silent_klippy(setting: Setting) -> None:
     """A Klippy that doesn't say whether it prints isn't stopped."""
     setting.bench.klippy.answers["objects/query"] = lambda _: Deferred()

@@ -299,6 +299,17 @@ async def test_no_bus_and_two_questions(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
+async def test_stopped_at_once(setting: Setting, testbed: Testbed) -> None:
+    """A provider that is stopped in the moment it starts doesn't come to life later."""
+    other = Setting(testbed)
+    other.system.start()
+    other.system.stop()
+    await deferLater(reactor, 0.2)
+    assert other.system._session is None
+    assert other.faults.seen == []
+
+
+@async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
 async def test_stopped_while_connecting(setting: Setting, testbed: Testbed) -> None:
     """A provider that is stopped before the bus has answered doesn't come back to life."""
     testbed.signal_bus(signal.SIGSTOP)

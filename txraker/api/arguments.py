@@ -20,6 +20,9 @@ from attrs import frozen
 
 from txraker.errors import BadRequest
 
+_SECRET = re.compile(r"password|token|api_key")
+"""Names of arguments that aren't quoted in errors."""
+
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 
@@ -79,7 +82,7 @@ class Parameter:
             return self.convert(value)
         except Refused as refused:
             raise BadRequest(
-                f"Invalid argument '{self.name}': must be {refused}, not {_shown(value)}"
+                f"Invalid argument '{self.name}': must be {refused}" + _instead(self.name, value)
             ) from None
 
 
@@ -132,8 +135,13 @@ def parse_query(query: bytes) -> dict[str, object]:
         try:
             arguments[name] = hinted(text)
         except Refused as refused:
-            raise BadRequest(f"Invalid argument '{name}': must be {refused}, not {_shown(text)}") from None
+            raise BadRequest(f"Invalid argument '{name}': must be {refused}" + _instead(name, text)) from None
     return arguments
+
+
+def _instead(name: str, value: object) -> str:
+    """Say what was given, unless that may be a secret."""
+    return "" if _SECRET.search(name) else f", not {_shown(value)}"
 
 
 def _shown(value: object) -> str:

@@ -87,6 +87,10 @@ class Configuration:
         """Say whether the files hold the section with this full name."""
         return section in self._sections
 
+    def has_option(self, section: str, option: str) -> bool:
+        """Say whether an option is written in a section."""
+        return option in self._sections.get(section, {})
+
     def named(self, kind: str) -> list[str]:
         """List the sections of a kind by full name, in order: `power` -> `["power a", "power b"]`."""
         return [section for section in self._sections if section.split()[0] == kind and section != kind]

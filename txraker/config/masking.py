@@ -24,7 +24,8 @@ _BY_NAME: Final = re.compile(
 _NOT_BY_NAME: Final = re.compile(r"^(?:enable|require|use)_|_(?:path|file|timeout|topic)$")
 _BY_VALUE: Final = re.compile(
     r"://[^/\s?#@]+@|[?&](?:pass\w*|token|access_token|api_?key|auth|key|secret)="
-    r"|\bauthorization\b|\bbearer\b|\bx-api-key\b|\bcookie\b|\bpw=",
+    r"|\bauthorization\b|\bbearer\b|\bx-api-key\b|\bcookie\b"
+    r"|\b(?:pass\w*|pwd?|token|secret|api_?key)[\"']?\s*[=:]|://[^\s@]*:[^\s@]*@",
     re.IGNORECASE,
 )
 

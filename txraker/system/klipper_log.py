@@ -111,10 +111,14 @@ class KlipperLog:
         return any(update.status.get(name, {}).get("state") in busy for name, busy in _BUSY.items())
 
     async def _without_klipper(self, unit: str, path: Path) -> Path:
-        """Stop Klipper, put its log aside, and start it again whatever came of that."""
+        """Stop Klipper, put its log aside, and start it again whatever came of that.
+
+        One that somebody had stopped stays so.
+        """
         self._log.info("Stopping {unit} to roll over {path}", unit=unit, path=path)
         failure: Exception | None = None
         target = path
+        before = await self._system.state(unit)
         try:
             target = await self._stop_and_put_aside(unit, path)
         except (NotPermitted, NoSuchService, NotSupported):
@@ -123,7 +127,8 @@ class KlipperLog:
             failure = problem
         reasons = [] if failure is None else [str(failure)]
         try:
-            await self._start(unit)
+            if before is None or before.active_state != "inactive":
+                await self._start(unit)
         except ApiError as problem:
             reasons.append(str(problem))
         if failure is not None and not isinstance(failure, ApiError):

@@ -114,20 +114,28 @@ class Services:
 
     async def refresh(self) -> None:
         """Find out which services there are. Raises SystemUnavailable."""
-        for service in await self._available():
-            unit = unit_name(service)
-            if unit not in self._watched:
-                try:
-                    await self._watch(unit)
-                except SystemUnavailable:
-                    raise
-                except ApiError as problem:
-                    self._log.warn("{unit} can't be watched: {problem}", unit=unit, problem=str(problem))
+        available = await self._available()
+        for service in available:
+            try:
+                await self._look_at(service)
+            except SystemUnavailable:
+                raise
+            except ApiError as problem:
+                self._log.warn("{service} can't be watched: {problem}", service=service, problem=str(problem))
+        for service in self._watched.difference(available):
+            self._forget(service)
 
-    async def _watch(self, unit: str) -> None:
-        if await self._system.state(unit) is not None:
-            await self._system.watch(unit, partial(self._changed, service_name(unit)))
-            self._watched.add(unit)
+    async def _look_at(self, service: str) -> None:
+        unit = unit_name(service)
+        if await self._system.state(unit) is None:
+            self._forget(service)
+        elif service not in self._watched:
+            self._watched.add(service)
+            await self._system.watch(unit, partial(self._changed, service))
+
+    def _forget(self, service: str) -> None:
+        self._watched.discard(service)
+        self.states.pop(service, None)
 
     async def _available(self) -> list[str]:
         installed = map(service_name, await self._system.installed(PATTERNS))
@@ -155,6 +163,8 @@ class Services:
             self._log.warn("{path} can't be made: {reason}", path=self._allowed_file, reason=problem.strerror)
 
     def _changed(self, service: str, state: UnitState) -> None:
+        if service not in self._watched:
+            return
         is_news = service in self.states
         self.states[service] = state
         if is_news:

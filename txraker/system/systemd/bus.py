@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from txdbus.client import DBusClientConnection, DBusClientFactory
@@ -99,10 +100,10 @@ async def connect(reactor: Reactor, address: str) -> BusConnection:
         try:
             protocol = await within(reactor, LOGIN_WITHIN, "connecting", endpoint.connect(factory))
             return await within(reactor, LOGIN_WITHIN, "logging in", factory.getConnection())
-        except CancelledError:
+        except (CancelledError, ConnectingCancelledError):
             if protocol is not None:
                 protocol.transport.abortConnection()
-            raise
+            raise CancelledError from None
         except Exception as problem:  # whatever the address, the bus or txdbus make of it, there is no bus
             reason = str(problem) or type(problem).__name__
             if protocol is not None:

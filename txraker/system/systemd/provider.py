@@ -142,6 +142,7 @@ class SystemdOverBus:
 
     async def watch(self, unit: str, changed: Callable[[UnitState], None]) -> None:
         self._watchers[unit] = changed
+        self._states.pop(unit, None)
         if self._session is not None:
             await self._watch(self._session, unit)
 
@@ -193,7 +194,7 @@ class SystemdOverBus:
 
     async def _stay_connected(self) -> None:
         pause = FIRST_PAUSE
-        while True:
+        while not self._is_stopped:
             try:
                 session = await self._log_in()
             except SystemUnavailable as problem:

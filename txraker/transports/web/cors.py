@@ -40,8 +40,13 @@ def add_cors_headers(request: Request, access: Access) -> None:
 
 
 def is_foreign(request: Request, access: Access) -> bool:
-    """Say whether a request comes from a web page that is neither ours nor allowed."""
+    """Say whether a request comes from a web page that is neither ours nor allowed.
+
+    Browsers say where from by ``Origin``, and where they leave that out, by ``Sec-Fetch-Site``.
+    """
     origin = header(request, "Origin")
-    if origin is None or access.allows_origin(origin):
+    if origin is None:
+        return header(request, "Sec-Fetch-Site") == "cross-site"
+    if access.allows_origin(origin):
         return False
     return origin.partition("://")[2] != header(request, "Host")

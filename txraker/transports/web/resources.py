@@ -44,18 +44,25 @@ class Door:
     report_fault: FaultReport
 
     def caller(self, request: Request, transport: Transport) -> Caller:
-        """Return who is asking."""
+        """Return who is asking. Raises Forbidden for a page that has our address under a name of its own."""
         addresses = client_addresses(
             getattr(request.getClientAddress(), "host", ""),
             header_values(request, "X-Forwarded-For"),
             header_values(request, "X-Real-IP"),
         )
-        is_trusted = all(map(self.access.trusts, addresses))
-        return Caller(transport, addresses[0], TRUSTED if is_trusted else NOBODY)
+        if not all(map(self.access.trusts, addresses)):
+            return Caller(transport, addresses[0], NOBODY)
+        host = header(request, "Host")
+        if host is not None and not self.access.allows_host(host):
+            raise Forbidden(f"'{host[:100]}' is no name of this server: list it in cors_domains if it is")
+        return Caller(transport, addresses[0], TRUSTED)
 
     def trusts(self, request: Request) -> bool:
         """Say whether the sender of a request is trusted."""
-        return self.caller(request, Transport.HTTP).is_known
+        try:
+            return self.caller(request, Transport.HTTP).is_known
+        except Forbidden:
+            return False
 
 
 @define(eq=False)
@@ -75,6 +82,7 @@ class Leaf:
 
     def render(self, request: Request) -> int:
         request.setHeader(b"Server", b"txraker/" + __version__.encode())
+        request.setHeader(b"X-Content-Type-Options", b"nosniff")
         try:
             add_cors_headers(request, self.door.access)
             self.respond(request)
