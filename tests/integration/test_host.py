@@ -133,9 +133,11 @@ def test_two_at_once(host: Host, connect: Connect) -> None:
     clients = [connect(host.port), connect(host.port)]
     for client in clients:
         client.send(json.dumps({"jsonrpc": "2.0", "method": "server.logs.rollover", "id": 7}))
-    answers = [answer_of(client) for client in clients]
-    assert answers[0] == {"rolled_over": ["moonraker", "klipper"], "failed": {}}
-    assert {*answers[1]["rolled_over"], *answers[1]["failed"]} == {"moonraker", "klipper"}
+    second, first = sorted(
+        (answer_of(client) for client in clients), key=lambda answer: len(answer["rolled_over"])
+    )
+    assert first == {"rolled_over": ["moonraker", "klipper"], "failed": {}}
+    assert second in (first, {"rolled_over": ["moonraker"], "failed": {"klipper": NOT_YET}})
     host.process.wait_for(host.port, "ready")
     assert host.testbed.main_process("klipper.service") != 0
 
@@ -171,6 +173,9 @@ def test_rename_that_fails(host: Host) -> None:
     assert host.testbed.main_process("klipper.service") not in (0, before)
     assert host.rolled == []
 
+
+NOT_YET = "Klippy doesn't say whether it is printing"
+"""What a Klipper that was started just now is refused for: it may be printing for all we know."""
 
 SLOW = "ExecStop=/usr/bin/sleep 2\n"
 

@@ -108,8 +108,9 @@ def main(reactor: Reactor, arguments: Sequence[str]) -> Deferred[None]:
     )
     service = SimulatorService(reactor, chosen.socket, chosen.gcodes, options=options)
     service.startService()
-    IReactorCore(reactor).addSystemEventTrigger("before", "shutdown", service.stopService)
-    print(f"Virtual printer listening on {chosen.socket}", flush=True)
+    core = IReactorCore(reactor)
+    core.addSystemEventTrigger("before", "shutdown", service.stopService)
+    core.callWhenRunning(print, f"Virtual printer listening on {chosen.socket}", flush=True)
     return Deferred()
 
 
