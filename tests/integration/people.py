@@ -105,7 +105,7 @@ class Visitor(WebSocket):
         return "result" in answer
 
     def hears(self, seconds: float) -> list[str]:
-        """Return the methods of the notifications that come within a time, kept ones included."""
+        """Return the methods of the notifications that come in time, kept ones included."""
         heard = [message["method"] for message in self.notifications]
         self.notifications.clear()
         deadline = time.monotonic() + seconds
@@ -114,7 +114,7 @@ class Visitor(WebSocket):
                 self._socket.settimeout(left)
                 message = self.receive()
                 heard.append(message["method"])
-        except TimeoutError:
+        except (TimeoutError, Closed):
             pass
         finally:
             self._socket.settimeout(PATIENCE)
@@ -214,7 +214,7 @@ class Server:
         raise AssertionError(f"waited in vain\n{self.process.log.read_text()}")
 
     def set_role(self, username: str, role: Role) -> None:
-        """Change what a user may do, from the next restart on."""
+        """Change what a user may do, while the server isn't there."""
         with closing(self.database()) as database, database:
             database.execute("UPDATE users SET role = ? WHERE username = ?", (int(role), username))
 

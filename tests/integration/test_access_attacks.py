@@ -158,7 +158,7 @@ def test_forged_tokens_over_a_websocket(target: Target) -> None:
 def test_odd_secrets(target: Target) -> None:
     """Secrets that are no text, or far too long, are refused like any others."""
     with closing(Visitor.come(ABROAD, target.port)) as client:
-        for secret in ("", "\0", "\xe4" * 32, "\U0001f512", "x" * 1_000_000):
+        for secret in ("", "\0", "\xe4" * 32, "\U0001f512", "x" * 10_000):
             for name in ("access_token", "api_key"):
                 error = client.call("server.connection.identify", **identification(**{name: secret}))["error"]
                 assert error["code"] == -32602

@@ -18,11 +18,11 @@ from tests.integration.people import (
     Visitor,
     ask_on,
     bearer,
-    guarded_server,
+    guarded,
     identification,
-    restarted,
+    serving,
 )
-from tests.integration.process import PATIENCE
+from tests.integration.process import PATIENCE, configure, free_port
 from tests.integration.websocket import WebSocket
 from txraker.api.caller import Role, Transport
 from txraker.api.endpoint import Endpoint
@@ -86,12 +86,16 @@ PEOPLE = (
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Serve users of all roles."""
-    with guarded_server(tmp_path_factory.mktemp("matrix")) as server:
-        roles = {"viewer": Role.VIEWER, "operator": Role.OPERATOR, "admin": Role.ADMIN}
+    folder = tmp_path_factory.mktemp("matrix")
+    port, data = free_port(), folder / "data"
+    configure(data, guarded(port))
+    roles = {"viewer": Role.VIEWER, "operator": Role.OPERATOR, "admin": Role.ADMIN}
+    with serving(folder, data, port) as server:
         users = {name: server.add_user(name, PASSWORD) for name in roles}
-        for name, role in roles.items():
-            server.set_role(name, role)
-        restarted(server)
+        server.process.terminate()
+    for name, role in roles.items():
+        server.set_role(name, role)
+    with serving(folder, data, port) as server:
         tokens = {name: user["token"] for name, user in users.items()}
         people = {name: Person(role, token=tokens[name]) for name, role in roles.items()}
         people |= {
