@@ -165,6 +165,7 @@ async def test_watched_over_buses(setting: Setting, testbed: Testbed) -> None:
     await setting.system.watch("klipper.service", seen.append)
     testbed.signal_bus(signal.SIGKILL)
     await until(lambda: setting.warnings.texts() or setting.system._session is None)
+    await until_state(setting, "klipper.service", STOPPED)
     await setting.system.start_unit("klipper.service")
     await until(lambda: seen[-1] == RUNNING)
     await setting.system.stop_unit("klipper.service")
@@ -228,10 +229,11 @@ async def begin_to_stop(setting: Setting) -> Outcome[None]:
 
 
 async def until_state(setting: Setting, unit: str, state: UnitState) -> None:
-    """Wait until a unit is in a state."""
+    """Wait until a unit is in a state; a bus that was started just now may not have systemd on it yet."""
     now: UnitState | None = None
     for _ in range(500):
-        now = await setting.system.state(unit)
+        with suppress(SystemUnavailable):
+            now = await setting.system.state(unit)
         if now == state:
             return
         await deferLater(reactor, 0.01)
