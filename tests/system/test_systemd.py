@@ -419,9 +419,12 @@ async def test_permissions() -> None:
                     await setting.system.restart_unit(unit)
             with pytest.raises(NotPermitted, match="The user pi may not reboot the machine: "):
                 await setting.system.power("reboot")
+            assert len(setting.warnings.texts()) == 1
+            assert "may not reboot" in setting.warnings.texts()[0]
         (testbed.folder / "rules" / "60-txraker.rules").write_text(documented_rule("nobody"))
         with as_nobody():
             await until_permitted(setting, "klipper.service")
+            assert setting.warnings.texts() == []
             with pytest.raises(NotPermitted, match=r"The user pi may not restart slow\.service: "):
                 await setting.system.restart_unit("slow.service")
             await setting.system.power("reboot")
