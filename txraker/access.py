@@ -20,8 +20,11 @@ Network = IPv4Network | IPv6Network
 LONGEST_ORIGIN = 300
 """Characters of an origin; a longer one is no web page's."""
 
-_PRIVATE = (".local", ".localhost", ".lan", ".home", ".home.arpa", ".internal", ".localdomain")
-"""Ends of names that are for home networks only: nobody can have one of the public DNS."""
+_PRIVATE = (
+    *(".local", ".localhost", ".lan", ".home", ".home.arpa", ".internal", ".localdomain", ".intranet"),
+    *(".private", ".corp", ".fritz.box", ".speedport.ip", ".ts.net"),
+)
+"""Ends of names that are for private networks: in the public DNS nobody can give one an address of ours."""
 
 _MAPPED = IPv6Network("::ffff:0:0/96")
 LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))

@@ -13,7 +13,6 @@ from pathlib import Path
 from socket import gethostname
 from typing import NamedTuple
 
-import msgspec
 from attrs import define, field
 from twisted.internet.defer import CancelledError, DeferredLock
 from twisted.internet.error import CannotListenError
@@ -33,10 +32,7 @@ from txraker.components.data_store.component import DataStore
 from txraker.components.extensions import ExtensionEndpoints
 from txraker.components.klippy_apis import KlippyApis, unknown_path
 from txraker.components.logs import Logs
-from txraker.components.machine.component import Machine
-from txraker.components.machine.peripherals import Peripherals
-from txraker.components.machine.services import Services
-from txraker.components.machine.sudo import SudoEndpoints
+from txraker.components.machine.assembly import load_machine
 from txraker.components.proc_stats import ProcStats
 from txraker.components.server import ServerEndpoints
 from txraker.config.configuration import Configuration
@@ -45,7 +41,6 @@ from txraker.config.options import (
     AuthorizationOptions,
     DataStoreOptions,
     LogOptions,
-    MachineOptions,
     ServerOptions,
 )
 from txraker.config.schema import NoOptions
@@ -64,23 +59,16 @@ from txraker.events import (
     UserLoggedOut,
 )
 from txraker.faults import FaultReport, fault_report
-from txraker.interfaces import ILogFile, ISystem
+from txraker.interfaces import ILogFile
 from txraker.klippy.client import KlippyClient
 from txraker.klippy.socket import OneTryUnixEndpoint, PatientUnixEndpoint, socket_finder
 from txraker.loader import ComponentLoader
 from txraker.reactor import Reactor, off_thread
 from txraker.server_warnings import ServerWarnings
-from txraker.system.host.facts import HostFactsReader
 from txraker.system.host.statistics import HostStatistics
 from txraker.system.host.throttling import find_throttled_bits
-from txraker.system.instances import Instances
 from txraker.system.klipper_log import KlipperLog
-from txraker.system.peripherals.canbus import CanBus
-from txraker.system.peripherals.libcamera import Libcamera
-from txraker.system.process import run
-from txraker.system.providers import configured_system
 from txraker.system.rolled import MIB, LogLimits
-from txraker.system.sudo import Sudo
 from txraker.transports.bridge import BridgeUpgrade
 from txraker.transports.link import LinkService
 from txraker.transports.listen import Entrance, entrance, find_credentials
@@ -276,7 +264,7 @@ def assemble(
             log,
         ),
     )
-    system, instances = _load_machine(
+    system, instances = load_machine(
         loader, reactor, klippy, events, restart, log, is_simulated=klippy_socket is not None
     )
     klipper_log = KlipperLog(
@@ -329,53 +317,6 @@ def assemble(
         dispatcher,
         log_options,
     )
-
-
-def _load_machine(
-    loader: ComponentLoader,
-    reactor: Reactor,
-    klippy: KlippyClient,
-    events: Events,
-    restart: Callable[[], Awaitable[None]],
-    log: Logger,
-    *,
-    is_simulated: bool,
-) -> tuple[ISystem, Instances]:
-    """Load what deals with the machine, and return its service manager and what our units in it are.
-
-    A section that can't be honoured costs the services only: front-ends don't start without the rest. Nor
-    does a virtual printer manage any, unless it is told to.
-    """
-    configuration, report_fault = loader.configuration, loader.report_fault
-    try:
-        options = configuration.read("machine", MachineOptions)
-    except ConfigError as error:
-        loader.warnings.put("machine", f"Services can't be managed: {error}")
-        options = MachineOptions(provider="none")
-    if is_simulated and not configuration.has_option("machine", "provider"):
-        options = msgspec.structs.replace(options, provider="none")
-    sudo, aside = Sudo(reactor, options.sudo_password), off_thread(reactor)
-    system = configured_system(options, reactor, sudo, loader.warnings, report_fault, log)
-    instances = Instances(system, klippy)
-    allowed = configuration.data_path / "moonraker.asvc"
-    services = Services(reactor, system, instances, events, allowed, restart, report_fault, log)
-    machine = Machine(
-        reactor,
-        system,
-        instances,
-        services,
-        klippy,
-        events,
-        HostFactsReader(Path("/")),
-        aside,
-        options.shutdown_action,
-        report_fault,
-        log,
-    )
-    root = Path("/")
-    peripherals = Peripherals(root, aside, Libcamera(root, aside, partial(run, reactor)), CanBus(reactor))
-    loader.load("machine", lambda: machine, services, SudoEndpoints(sudo), peripherals)
-    return system, instances
 
 
 def _path(address: str | None) -> Path | None:

@@ -10,12 +10,14 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 
-from tests.tools import caller
+from tests.tools import Faults, Logged, caller
 from txraker.components.machine.sudo import SudoEndpoints
 from txraker.errors import BadRequest
 from txraker.reactor import Reactor
+from txraker.server_warnings import ServerWarnings
 from txraker.system.errors import NotPermitted
 from txraker.system.sudo import Sudo
+from txraker.system.systemctl import SystemdCli
 
 SCRIPT = """\
 #!/bin/sh
@@ -72,6 +74,24 @@ async def test_refusal(calls: Path, password: str | None) -> None:
         await sudo(password).run(["touch", str(note)], 5)
     assert not note.exists()
     assert "wrong" not in str(caught.value)
+
+
+@async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
+async def test_refused_services(calls: Path) -> None:
+    """What sudo refuses is an error and one warning, which goes when something is permitted."""
+    command = calls.parent / "systemctl"
+    command.write_text("#!/bin/sh\n")
+    command.chmod(0o755)
+    log, faults, root = Logged().logger(), Faults(), sudo()
+    warnings = ServerWarnings(log)
+    system = SystemdCli(cast("Reactor", reactor), root, warnings, faults, log)
+    for _ in range(2):
+        with pytest.raises(NotPermitted, match="may not run systemctl by sudo"):
+            await system.restart_unit("klipper.service")
+    assert len(warnings.texts()) == 1
+    assert await root.set_password("s3cret word")
+    await system.restart_unit("klipper.service")
+    assert (warnings.texts(), faults.seen) == ([], [])
 
 
 @async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated

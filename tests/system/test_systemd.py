@@ -165,6 +165,7 @@ async def test_watched_over_buses(setting: Setting, testbed: Testbed) -> None:
     await setting.system.watch("klipper.service", seen.append)
     testbed.signal_bus(signal.SIGKILL)
     await until(lambda: setting.warnings.texts() or setting.system._session is None)
+    await until_state(setting, "klipper.service", STOPPED)
     await setting.system.start_unit("klipper.service")
     await until(lambda: seen[-1] == RUNNING)
     await setting.system.stop_unit("klipper.service")
@@ -228,10 +229,11 @@ async def begin_to_stop(setting: Setting) -> Outcome[None]:
 
 
 async def until_state(setting: Setting, unit: str, state: UnitState) -> None:
-    """Wait until a unit is in a state."""
+    """Wait until a unit is in a state; a bus that was started just now may not have systemd on it yet."""
     now: UnitState | None = None
     for _ in range(500):
-        now = await setting.system.state(unit)
+        with suppress(SystemUnavailable):
+            now = await setting.system.state(unit)
         if now == state:
             return
         await deferLater(reactor, 0.01)
@@ -417,9 +419,12 @@ async def test_permissions() -> None:
                     await setting.system.restart_unit(unit)
             with pytest.raises(NotPermitted, match="The user pi may not reboot the machine: "):
                 await setting.system.power("reboot")
+            assert len(setting.warnings.texts()) == 1
+            assert "may not reboot" in setting.warnings.texts()[0]
         (testbed.folder / "rules" / "60-txraker.rules").write_text(documented_rule("nobody"))
         with as_nobody():
             await until_permitted(setting, "klipper.service")
+            assert setting.warnings.texts() == []
             with pytest.raises(NotPermitted, match=r"The user pi may not restart slow\.service: "):
                 await setting.system.restart_unit("slow.service")
             await setting.system.power("reboot")

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.contracts.test_connection_contract import Websocket, server_frames
-from txraker.transports.link import ABORT_AFTER, BURST, REQUESTS_A_SECOND
-from txraker.transports.websocket import FRAGMENT_COST, text_frame
+from txraker.transports.link import ABORT_AFTER, BURST, REQUESTS_A_SECOND, Link
+from txraker.transports.websocket import FRAGMENT_COST, MOST_FRAGMENTS, text_frame
 
 CLOSE, PING = 8, 9
 
@@ -51,6 +51,17 @@ def test_too_many_fragments() -> None:
     for _ in range(1500):
         setting.protocol.dataReceived(client_frame(0, b"x", final=False))
     assert setting.closed() == (1008, "Too many fragments")
+
+
+def test_after_too_many_fragments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was said in too many fragments isn't heard, nor is anything after it."""
+    setting = Websocket()
+    heard: list[bytes] = []
+    monkeypatch.setattr(Link, "received", lambda link, text: heard.append(text))
+    setting.protocol.dataReceived(client_frame(1, b"x", final=False))
+    setting.protocol.dataReceived(client_frame(0, b"x", final=False) * MOST_FRAGMENTS)
+    setting.protocol.dataReceived(client_frame(0, b"x") + client_frame(1, b"more"))
+    assert heard == []
 
 
 def test_close_frame_without_an_answer() -> None:

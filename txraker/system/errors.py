@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from txraker.errors import ApiError, BadRequest, Forbidden, Unavailable
 
+PERMISSION_WARNING = "permission"
+"""The key of the one warning that we were refused something; it goes when we are let do something again."""
+
 
 class SystemUnavailable(Unavailable):
     """There is nobody to ask: no bus, no systemd, or no answer in time."""

@@ -15,7 +15,13 @@ from txraker.faults import FaultReport, run_aside
 from txraker.interfaces import ISystem
 from txraker.reactor import Reactor
 from txraker.server_warnings import ServerWarnings
-from txraker.system.errors import JobFailed, NoSuchService, NotPermitted, SystemUnavailable
+from txraker.system.errors import (
+    PERMISSION_WARNING,
+    JobFailed,
+    NoSuchService,
+    NotPermitted,
+    SystemUnavailable,
+)
 from txraker.system.process import Finished, run
 from txraker.system.services import PowerAction, UnitState, is_service
 from txraker.system.sudo import Sudo
@@ -97,22 +103,29 @@ class SystemdCli:
         await self._look_at_watched()
 
     async def power(self, action: PowerAction) -> None:
-        finished = await self._sudo.run(["systemctl", "--no-ask-password", action], JOB_WITHIN)
-        if finished.status != 0:
-            raise _problem(f"{action} the machine", finished)
+        await self._as_root(f"{action} the machine", action)
 
     async def _job(self, verb: str, unit: str) -> None:
         lock = self._locks.setdefault(unit, DeferredLock())
         await lock.acquire()
         try:
-            finished = await self._sudo.run(["systemctl", "--no-ask-password", verb, "--", unit], JOB_WITHIN)
+            await self._as_root(f"{verb} {unit}", verb, "--", unit)
         finally:
             lock.release()
             if not lock.locked:
                 self._locks.pop(unit, None)
-        if finished.status != 0:
-            raise _problem(f"{verb} {unit}", finished)
         run_aside(self._look_at_watched(), "looking at services", self._report_fault, SystemUnavailable)
+
+    async def _as_root(self, what: str, *arguments: str) -> None:
+        """Let systemctl do something. Raises what ISystem raises."""
+        try:
+            finished = await self._sudo.run(["systemctl", "--no-ask-password", *arguments], JOB_WITHIN)
+            if finished.status != 0:
+                raise _problem(what, finished)
+        except NotPermitted as refusal:
+            self._warnings.put(PERMISSION_WARNING, str(refusal))
+            raise
+        self._warnings.drop(PERMISSION_WARNING)
 
     async def _ask(self, *arguments: str) -> str:
         finished = await run(self._reactor, ["systemctl", *arguments], LOOK_WITHIN)

@@ -47,8 +47,9 @@ class BridgeWebSocket(ServerWebSocket):
         self._klippy.begin()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """Pass a message on to Klippy."""
-        self._klippy.pass_on(payload)
+        """Pass a message on to Klippy, unless the connection is being closed."""
+        if self.state == self.STATE_OPEN:
+            self._klippy.pass_on(payload)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """End Klippy's side, too."""

@@ -222,8 +222,9 @@ class ApiWebSocket(ServerWebSocket):
         self.link.opened()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """Take a message, be it in text or binary frames."""
-        self.link.received(payload)
+        """Take a message, be it in text or binary frames, unless the connection is being closed."""
+        if self.state == self.STATE_OPEN:
+            self.link.received(payload)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """End."""

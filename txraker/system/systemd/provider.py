@@ -19,6 +19,7 @@ from txraker.interfaces import ISystem
 from txraker.reactor import Reactor
 from txraker.server_warnings import ServerWarnings
 from txraker.system.errors import (
+    PERMISSION_WARNING,
     JobFailed,
     NoSuchService,
     NotPermitted,
@@ -164,15 +165,14 @@ class SystemdOverBus:
             with self._translated(f"{verb} {unit}"):
                 result = await session.job(method, unit, JOB_WITHIN)
             if result not in SUCCEEDED:
-                await self._judge(session, unit, verb, result, satisfied)
+                await self._judge(unit, verb, result, satisfied)
+            self._warnings.drop(PERMISSION_WARNING)
         finally:
             lock.release()
             if not lock.locked:
                 self._locks.pop(unit, None)
 
-    async def _judge(
-        self, session: SystemdSession, unit: str, verb: str, result: str, satisfied: tuple[str, ...]
-    ) -> None:
+    async def _judge(self, unit: str, verb: str, result: str, satisfied: tuple[str, ...]) -> None:
         """Raise JobFailed, unless what was wanted came true by somebody else's doing."""
         state = await self.state(unit)
         now = f"{state.active_state} ({state.sub_state})" if state is not None else "gone"
@@ -295,7 +295,9 @@ class SystemdOverBus:
     def _translation(self, what: str, error: RemoteError) -> ApiError:
         words = _words(error)
         if error.errName in _REFUSALS:
-            return NotPermitted(f"The user {self._user} may not {what}: {words}")
+            refusal = f"The user {self._user} may not {what}: {words}"
+            self._warnings.put(PERMISSION_WARNING, refusal)
+            return NotPermitted(refusal)
         if error.errName in _UNKNOWN_UNIT:
             return NoSuchService(f"Can't {what}: {words}")
         if error.errName in _GONE:
