@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from twisted.internet.defer import DeferredLock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import Logger, LogPublisher
 
-from txraker.assembly import assemble
-from txraker.authorization.accounts import Accounts
+from txraker.assembly import Lasting, assemble
+from txraker.authorization.accounts import open_accounts
+from txraker.authorization.audit import AuditLog
 from txraker.config.configuration import Configuration
 from txraker.describe import declared_endpoints, documents
 from txraker.events import NOTIFICATIONS
@@ -38,13 +38,16 @@ async def no_restart() -> None:
 
 def test_everything_served_is_described(tmp_path: Path) -> None:
     """A server answers just the endpoints that the description is made from."""
+    file = LogFile(tmp_path / "x.log", str, print)
     assembly = assemble(
         MemoryReactorClock(),  # type: ignore[arg-type]  # it provides what a Reactor is
         Configuration.defaults(tmp_path),
-        Logger(observer=LogPublisher()),
-        LogFile(tmp_path / "x.log", str, print),
-        Accounts(MemoryDatabase(MIGRATIONS), time.time, at_once),
-        DeferredLock(),
+        Lasting(
+            Logger(observer=LogPublisher()),
+            file,
+            open_accounts(MemoryDatabase(MIGRATIONS), at_once, time.time),
+            AuditLog(file, time.monotonic),
+        ),
         no_restart,
     )
     assert {endpoint.name for endpoint in assembly.endpoints()} == {

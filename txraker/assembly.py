@@ -13,7 +13,7 @@ from pathlib import Path
 from socket import gethostname
 from typing import NamedTuple
 
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, DeferredLock
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import deferLater
@@ -24,9 +24,13 @@ from txraker.api.dispatch import Dispatcher
 from txraker.api.endpoint import Endpoint, endpoints_of
 from txraker.authorization.accounts import Accounts
 from txraker.authorization.attempts import LoginAttempts
+from txraker.authorization.audit import AuditLog
 from txraker.authorization.gate import Gate
+from txraker.authorization.names import TrustedNames, system_resolver
 from txraker.clients import Clients
-from txraker.components.authorization import Authorization
+from txraker.components.authorization.api_tokens import ApiTokenEndpoints
+from txraker.components.authorization.component import Authorization
+from txraker.components.authorization.sweep import Sweep
 from txraker.components.connection import ConnectionEndpoints
 from txraker.components.data_store.component import DataStore
 from txraker.components.extensions import ExtensionEndpoints
@@ -36,7 +40,6 @@ from txraker.components.machine.assembly import load_machine
 from txraker.components.proc_stats import ProcStats
 from txraker.components.server import ServerEndpoints
 from txraker.config.configuration import Configuration
-from txraker.config.errors import ConfigError
 from txraker.config.options import (
     AuthorizationOptions,
     DataStoreOptions,
@@ -121,6 +124,7 @@ class Assembly:
     _report_fault: FaultReport
     _dispatcher: Dispatcher
     log_options: LogOptions
+    login_timeout: int
     _local_port: LocalPort | None = field(default=None, init=False)
 
     @property
@@ -203,29 +207,43 @@ class Assembly:
             bridge.abort()
 
 
+@frozen(eq=False)
+class Lasting:
+    """What belongs to the printer, and not to the server that a restart replaces.
+
+    ``rollovers`` is held while a log is rolled over.
+    """
+
+    log: Logger
+    own_log: ILogFile
+    accounts: Accounts
+    audit: AuditLog
+    rollovers: DeferredLock = field(factory=DeferredLock)
+
+
 def assemble(
     reactor: Reactor,
     configuration: Configuration,
-    log: Logger,
-    own_log: ILogFile,
-    accounts: Accounts,
-    rollovers: DeferredLock,
+    lasting: Lasting,
     restart: Callable[[], Awaitable[None]],
     klippy_socket: Path | None = None,
 ) -> Assembly:
     """Build a printer's server.
 
-    ``klippy_socket`` is that of a virtual printer, if that is to be served; ``rollovers`` is held while a log
-    is rolled over. Raises ConfigError when ``[server]``, ``[authorization]`` or ``[logs]`` can't be honoured;
-    anything less is a warning.
+    ``klippy_socket`` is that of a virtual printer, if that is to be served. Raises ConfigError when
+    ``[server]``, ``[authorization]`` or ``[logs]`` can't be honoured; anything less is a warning.
     """
     options = configuration.read("server", ServerOptions)
     authorization = configuration.read("authorization", AuthorizationOptions)
     log_options = configuration.read("logs", LogOptions)
-    access, access_warnings = configured_access(
-        authorization.trusted_clients, authorization.cors_domains, [gethostname()]
+    configured = configured_access(
+        authorization.trusted_clients,
+        authorization.cors_domains,
+        [gethostname()],
+        authorization.trusted_proxies,
     )
 
+    log, accounts = lasting.log, lasting.accounts
     report_fault = fault_report(log)
     warnings = ServerWarnings(log)
     credentials = find_credentials(options, configuration, reactor, warnings)
@@ -236,8 +254,16 @@ def assemble(
     clients = Clients(options.max_websocket_connections, events)
     for notification in BROADCAST:
         events.on(notification, clients.broadcast)
-    gate = Gate(access, accounts, time.monotonic, authorization.enable_api_key, authorization.force_logins)
-    dispatcher = Dispatcher(report_fault, partial(unknown_path, klippy), CancelledError, gate.is_current)
+    gate = Gate(
+        configured.access,
+        accounts,
+        time.monotonic,
+        authorization.enable_api_key,
+        authorization.force_logins,
+    )
+    dispatcher = Dispatcher(
+        report_fault, partial(unknown_path, klippy), CancelledError, gate.is_current, lasting.audit.note
+    )
 
     loader = ComponentLoader(dispatcher, configuration, warnings, report_fault)
     configuration.read("klippy_apis", NoOptions)
@@ -270,18 +296,27 @@ def assemble(
     klipper_log = KlipperLog(
         reactor, klippy, klippy.status, system, instances, off_thread(reactor), limits, log
     )
-    accounts.login_timeout = authorization.login_timeout
+    names = TrustedNames(
+        configured.trusted_names,
+        reactor,
+        system_resolver(off_thread(reactor)),
+        gate.trust_also,
+        warnings,
+        report_fault,
+    )
+    sweep = Sweep(gate, clients)
     attempts = LoginAttempts(authorization.max_login_attempts)
     loader.load(
         "authorization",
-        lambda: Authorization(reactor, gate, accounts, attempts, clients, events),
+        lambda: Authorization(reactor, gate, accounts, attempts, sweep, names, events),
     )
+    api_tokens = ApiTokenEndpoints(accounts, sweep, reactor.seconds)
     server = ServerEndpoints(klippy, clients, configuration, warnings, restart, loader.names, loader.failed)
-    logs = Logs({"moonraker": own_log, "klipper": klipper_log}, rollovers)
-    for core in (server, ConnectionEndpoints(clients, gate), logs):
+    logs = Logs({"moonraker": lasting.own_log, "klipper": klipper_log}, lasting.rollovers)
+    for core in (server, ConnectionEndpoints(clients, gate), logs, api_tokens):
         dispatcher.add(endpoints_of(core))
 
-    for text in (*access_warnings, *configuration.warnings()):
+    for text in (*configured.warnings, *configuration.warnings()):
         warnings.put(text, text)
     door = Door(dispatcher, gate, report_fault)
     links = LinkService(
@@ -316,6 +351,7 @@ def assemble(
         report_fault,
         dispatcher,
         log_options,
+        authorization.login_timeout,
     )
 
 

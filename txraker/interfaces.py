@@ -92,6 +92,7 @@ class IConnection(Interface):
     connection_id = Attribute("A number below 2**53 that no other connection of this server has.")
     identity = Attribute("The ClientIdentity it has told us, or None.")
     who = Attribute("The Who that its requests are made by.")
+    otherwise = Attribute("The Who that they would be made by if it had shown nothing.")
 
     def authorize(who: Who) -> None:
         """Let further requests be made by somebody else: a user who has logged in, or nobody any more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from txraker.authorization.oneshot import LIFETIME, MOST, OneshotTokens
 
-HERE, THERE = "10.0.0.1", "10.0.0.2"
+HERE, THERE = ("10.0.0.1",), ("10.0.0.2",)
 
 
 def test_once() -> None:
@@ -58,3 +58,14 @@ def test_expired_ones_are_forgotten() -> None:
     for second in range(100):
         tokens.give("ann", HERE, float(second))
     assert len(tokens._tokens) <= LIFETIME + 1
+
+
+def test_peek() -> None:
+    """To look whose a token is doesn't use it up; from elsewhere, or too late, it is nobody's."""
+    tokens: OneshotTokens[str] = OneshotTokens()
+    token = tokens.give("ann", HERE, 100.0)
+    assert tokens.peek(token, HERE, 101.0) == "ann"
+    assert tokens.peek(token, THERE, 101.0) is None
+    assert tokens.peek(token, (*HERE, *THERE), 101.0) is None
+    assert tokens.take(token, HERE, 101.0) == "ann"
+    assert tokens.peek(token, HERE, 101.0) is None

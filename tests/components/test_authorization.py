@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,24 @@ from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from tests.components.bench import ComponentBench
-from tests.tools import caller, result_of, start
+from tests.tools import Logged, caller, result_of, start
 from txraker.access import configured_access
 from txraker.api.caller import NOBODY, TRUSTED, Caller, Role, Transport, Who
-from txraker.authorization import accounts as accounts_module
-from txraker.authorization.accounts import DAY, Accounts
+from txraker.authorization import hashing
+from txraker.authorization.accounts import DAY, Accounts, open_accounts
 from txraker.authorization.attempts import FREE, LoginAttempts
 from txraker.authorization.gate import Gate, Shown
 from txraker.authorization.jwt import ACCESS_LIFETIME
+from txraker.authorization.names import TrustedNames
 from txraker.clients import Clients
-from txraker.components.authorization import MOST_AT_ONCE, Authorization
+from txraker.components.authorization.api_tokens import ApiTokenEndpoints
+from txraker.components.authorization.component import LOOK_EVERY, MOST_AT_ONCE, Authorization
+from txraker.components.authorization.sweep import Sweep
 from txraker.components.connection import ConnectionEndpoints
-from txraker.errors import ApiError, BadRequest, TooManyRequests, Unauthorized, Unavailable
+from txraker.errors import ApiError, BadRequest, NotFound, TooManyRequests, Unauthorized, Unavailable
 from txraker.events import UserCreated, UserDeleted, UserLoggedOut
 from txraker.interfaces import IComponent
+from txraker.server_warnings import ServerWarnings
 from txraker.storage.database import StorageError
 from txraker.storage.schema import MIGRATIONS
 from txraker.testing.connection import MemoryConnection
@@ -48,6 +53,15 @@ class Setting(ComponentBench):
     attempts: LoginAttempts = field(factory=LoginAttempts)
     load_problem: BaseException | None = field(default=None, init=False)
     told: list[object] = field(factory=list)
+    hold: list[Deferred[Any]] | None = field(default=None, init=False)
+    warnings: ServerWarnings = field(factory=lambda: ServerWarnings(Logged().logger()))
+
+    def off_thread(self, work: Callable[[], Any]) -> Deferred[Any]:
+        """Do work at once, or while there is a list to ``hold`` it, when the test says so."""
+        if self.hold is None:
+            return at_once(work)
+        self.hold.append(Deferred())
+        return self.hold[-1].addCallback(lambda _: work())
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -61,23 +75,26 @@ class Setting(ComponentBench):
     def renew(self) -> None:
         """Let the server be another one, on the same database."""
         clock = self.clock
-        self.accounts = Accounts(self.database, clock.seconds, at_once, 90)
-        loading = start(self.accounts.load())
-        self.load_problem = loading.error
-        access, _ = configured_access(["192.168.1.0/24"], [])
+        self.accounts = open_accounts(self.database, self.off_thread, clock.seconds)
+        self.load_problem = start(self.accounts.load()).error
+        access = configured_access(["192.168.1.0/24"], []).access
         self.gate = Gate(access, self.accounts, clock.seconds, self.enable_api_key, self.force_logins)
+        sweep = Sweep(self.gate, self.clients)
+        names = TrustedNames((), clock, no_name, self.gate.trust_also, self.warnings, self.faults)
         component = Authorization(
             clock,
             self.gate,
             self.accounts,
             self.attempts,
-            self.clients,
+            sweep,
+            names,
             self.events,
         )
         assert verifyObject(IComponent, component)
         self.component = component
         self.dispatcher.remove(self.dispatcher.endpoints())
         self.serve(component)
+        self.serve(ApiTokenEndpoints(self.accounts, sweep, clock.seconds))
         self.serve(ConnectionEndpoints(self.clients, self.gate))
         component.start()
 
@@ -85,11 +102,14 @@ class Setting(ComponentBench):
 
     def comes(self, address: str = AWAY, **shown: str) -> Caller:
         """Return a caller over HTTP."""
-        return Caller(Transport.HTTP, address, self.gate.who_shows(Shown(**shown), (address,)))
+        otherwise = self.gate.who_comes_from((address,))
+        who = self.gate.who_shows(Shown(**shown), (address,))
+        return Caller(Transport.HTTP, address, who, otherwise=otherwise)
 
     def connects(self, who: Who = NOBODY, address: str = AWAY) -> tuple[MemoryConnection, Caller]:
         """Return a client on a connection, and the caller it is."""
-        connection = MemoryConnection(address=address, who=who)
+        otherwise = self.gate.who_comes_from((address,))
+        connection = MemoryConnection(address=address, who=who, otherwise=otherwise)
         self.clients.add(connection)
         return connection, Caller(Transport.WEBSOCKET, address, who, connection)
 
@@ -99,6 +119,11 @@ class Setting(ComponentBench):
             "access.login", self.comes(address), username=username, password=password
         )
         return answer
+
+
+def no_name(_name: str) -> Deferred[list[str]]:
+    """Find no address."""
+    return Deferred()
 
 
 @define(eq=False)
@@ -364,7 +389,7 @@ def test_force_logins() -> None:
     setting.call("access.post_user", username="ann", password="secret")
     assert setting.comes(HOME).who is NOBODY
     assert setting.call("access.info", setting.comes(HOME))["login_required"] is True
-    assert setting.comes(HOME, api_key=setting.accounts.api_key).is_known
+    assert setting.comes(HOME, api_key=setting.accounts.keys.api_key).is_known
     setting.call("access.delete_user", username="ann")
     assert setting.comes(HOME).who is TRUSTED
 
@@ -392,9 +417,14 @@ def test_no_database() -> None:
     setting.renew()
     assert isinstance(setting.load_problem, StorageError)
     assert setting.comes(HOME).who is TRUSTED
-    assert setting.comes(api_key="").who is NOBODY
+    assert setting.comes(HOME, api_key="whatever").who is TRUSTED
+    for shown in ({"api_key": ""}, {"api_key": "txr_x"}, {"token": "x"}):
+        with pytest.raises(Unavailable, match="the database is not open"):
+            setting.comes(**shown)
     with pytest.raises(BadRequest, match="Invalid Password"):
         setting.log_in()
+    with pytest.raises(Unavailable):
+        setting.call("access.post_api_key")
     with pytest.raises(Unavailable):
         setting.call("access.post_user", username="bob", password="hidden")
     assert setting.faults.seen == []
@@ -410,7 +440,7 @@ def test_disk_that_is_full(setting: Setting) -> None:
 
 def test_disk_that_is_full_takes_no_rights(setting: Setting) -> None:
     """What takes rights away does so at once, though it can't be kept."""
-    answer, key = setting.log_in(), setting.accounts.api_key
+    answer, key = setting.log_in(), setting.accounts.keys.api_key
     setting.database.problem = StorageError(Path("txraker.db"), "the disk is full")
     who = setting.comes(token=answer["token"])
     for act in ("access.post_api_key", "access.logout"):
@@ -420,40 +450,224 @@ def test_disk_that_is_full_takes_no_rights(setting: Setting) -> None:
     assert setting.comes(token=answer["token"]).who is NOBODY
 
 
+def test_disk_that_is_full_for_a_while(setting: Setting) -> None:
+    """What was taken away while it couldn't be written is gone for good once it can, without being asked."""
+    setting.call("access.post_user", username="bob", password="hidden")
+    setting.call("access.post_token", name="slicer")
+    token, key = setting.log_in()["token"], setting.accounts.keys.api_key
+    setting.database.problem = StorageError(Path("txraker.db"), "the disk is full")
+    for act, arguments in (
+        ("access.delete_user", {"username": "bob"}),
+        ("access.delete_user", {"username": "bob"}),
+        ("access.delete_token", {"name": "slicer"}),
+        ("access.delete_token", {"name": "slicer"}),
+        ("access.post_api_key", {}),
+    ):
+        with pytest.raises(Unavailable, match="full"):
+            setting.call(act, **arguments)
+    with pytest.raises(Unavailable, match="full"):
+        setting.call("access.logout", setting.comes(token=token))
+    setting.clock.advance(LOOK_EVERY)
+    setting.database.problem = None
+    setting.clock.advance(LOOK_EVERY)
+    setting.renew()
+    assert list(setting.accounts.users) == ["ann"]
+    assert setting.accounts.keys.tokens == {}
+    assert setting.comes(token=token).who is NOBODY
+    assert setting.comes(api_key=key).who is NOBODY
+    assert [type(event) for event in setting.told].count(UserDeleted) == 1
+
+
 def test_flood(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only so many passwords wait to be checked."""
-    waiting: list[Deferred[bool]] = []
-
-    def later(work: object) -> Deferred[bool]:
-        waiting.append(Deferred())
-        return waiting[-1]
-
-    monkeypatch.setattr(accounts_module, "MOST_HASHING", 3)
-    setting.accounts._off_thread = later  # type: ignore[assignment]  # it never ends by itself
+    """Only so many passwords wait to be checked, and those whom we know are ahead of strangers."""
+    setting.hold = []
+    monkeypatch.setattr(hashing, "MOST_WAITING", 3)
     begun = [
         setting.begin("access.login", setting.comes(f"203.0.113.{number}"), username="ann", password="x")
         for number in range(6)
     ]
-    assert len(waiting) == 1
+    assert len(setting.hold) == 1
     assert [isinstance(outcome.error, Unavailable) for outcome in begun] == [False] * 4 + [True] * 2
-    more = [setting.begin("access.login", setting.comes(), username="ann", password="x") for _ in range(3)]
-    assert isinstance(more[-1].error, TooManyRequests | Unavailable)
+    known = setting.begin("access.login", setting.comes(HOME), username="ann", password="secret")
+    assert not known.done
+    setting.hold[0].callback(None)
+    assert len(setting.hold) == 2
+    setting.hold[1].callback(None)
+    assert known.done
+    assert known.error is None
+
+
+def test_flood_costs_no_tries(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password that nobody looked at is no failure."""
+    setting.attempts.most = 1
+    monkeypatch.setattr(hashing, "MOST_WAITING", 0)
+    for _ in range(FREE + 1):
+        with pytest.raises(Unavailable):
+            setting.log_in()
+    monkeypatch.undo()
+    assert setting.log_in()
 
 
 def test_many_at_once(setting: Setting) -> None:
     """From one place few passwords are checked at once, so that no limit is overrun by being quick."""
     setting.attempts.most = 3
-    setting.accounts._off_thread = lambda work: Deferred()  # it never ends
+    setting.hold = []
     begun = [setting.begin("access.login", setting.comes(), username="ann", password="x") for _ in range(5)]
     assert [outcome.done for outcome in begun] == [False] * MOST_AT_ONCE + [True] * (5 - MOST_AT_ONCE)
     assert all(isinstance(outcome.error, TooManyRequests) for outcome in begun[MOST_AT_ONCE:])
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("access.post_user", {"username": "eve", "password": "evil"}),
+        ("access.user.password", {"password": "secret", "new_password": "evil"}),
+    ],
+)
+def test_dismissed_meanwhile(setting: Setting, method: str, arguments: dict[str, str]) -> None:
+    """Who is logged out while a password is computed has asked in vain."""
+    who = setting.comes(token=setting.log_in()["token"])
+    setting.hold = []
+    asked = setting.begin(method, who, **arguments)
+    setting.call("access.delete_user", username="ann")
+    while setting.hold:
+        setting.hold.pop(0).callback(None)
+    assert isinstance(asked.error, Unauthorized | BadRequest)
+    assert setting.accounts.users == {}
+
+
+def test_login_runs_out_on_a_connection(setting: Setting) -> None:
+    """A connection whose login has run out is nobody's, and hears nothing, without asking for anything."""
+    connection, _ = setting.connects(setting.comes(token=setting.log_in()["token"]).who)
+    setting.clock.advance(89 * DAY)
+    assert connection.who.name == "ann"
+    setting.clock.advance(DAY)
+    setting.clock.advance(LOOK_EVERY)
+    assert connection.who is NOBODY
+
+
+def test_logout_where_the_address_is_trusted(setting: Setting) -> None:
+    """A connection from a trusted address goes on as that when its user logs out."""
+    connection, who = setting.connects(TRUSTED, HOME)
+    setting.call("access.login", who, username="ann", password="secret")
+    assert connection.who.name == "ann"
+    setting.call("access.logout", setting.comes(token=setting.log_in()["token"]))
+    assert connection.who is TRUSTED
+
+
+def test_new_api_key_ends_what_the_old_one_let_in(setting: Setting) -> None:
+    """A connection by an API key that was replaced is nobody's."""
+    connection, _ = setting.connects(setting.comes(api_key=setting.accounts.keys.api_key).who)
+    assert connection.who.role is Role.ADMIN
+    setting.call("access.post_api_key")
+    assert connection.who is NOBODY
+
+
+def test_oneshot_of_who_is_not_trusted_any_more() -> None:
+    """A oneshot token of a trusted address is no good once a login is required."""
+    setting = Setting(force_logins=True)
+    token = setting.call("access.oneshot_token", setting.comes(HOME))
+    setting.call("access.post_user", username="ann", password="secret")
+    assert setting.comes(HOME, oneshot=token).who is NOBODY
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
+def test_roles_of_users(setting: Setting, role: str) -> None:
+    """A new user may do what is said, and everything if nothing is said."""
+    answer = setting.call("access.post_user", username="bob", password="hidden", role=role)
+    assert setting.comes(token=answer["token"]).who.role is Role[role.upper()]
+    setting.renew()
+    assert setting.comes(token=answer["token"]).who.role is Role[role.upper()]
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
+def test_api_tokens(setting: Setting, role: str) -> None:
+    """An API token opens what its role may, as a key and as a bearer token, until it is taken back."""
+    answer = setting.call("access.post_token", name="slicer", role=role)
+    text = answer.pop("token")
+    assert answer == {
+        "name": "slicer",
+        "role": role,
+        "created_on": NOW,
+        "created_by": "_TRUSTED_USER_",
+        "expires_on": None,
+    }
+    assert setting.call("access.tokens.list") == {"tokens": [answer]}
+    setting.renew()
+    assert setting.call("access.tokens.list") == {"tokens": [answer]}
+    for shown in ({"api_key": text}, {"token": text}):
+        who = setting.comes(**shown).who
+        assert (who.name, who.role) == ("slicer", Role[role.upper()])
+    assert setting.comes(HOME, api_key=text + "x").who is NOBODY
+    connection, _ = setting.connects(who)
+    deleted = setting.call("access.delete_token", name="slicer")
+    assert deleted == {"name": "slicer", "action": "token_deleted"}
+    assert setting.comes(api_key=text).who is NOBODY
+    assert connection.who is NOBODY
+    with pytest.raises(NotFound, match="There is no API token 'slicer'"):
+        setting.call("access.delete_token", name="slicer")
+
+
+def test_api_token_with_an_end(setting: Setting) -> None:
+    """An API token is good for as many days as were said."""
+    text = setting.call("access.post_token", name="demo", days=0.5)["token"]
+    setting.clock.advance(DAY / 2 - 1)
+    connection, _ = setting.connects(setting.comes(api_key=text).who)
+    assert connection.who.role is Role.VIEWER
+    setting.clock.advance(1)
+    assert setting.comes(api_key=text).who is NOBODY
+    setting.clock.advance(LOOK_EVERY)
+    assert connection.who is NOBODY
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": " x"}, "'name': must be printable"),
+        ({"name": "taken"}, "There is an API token 'taken' already"),
+        ({"name": "x", "role": "king"}, "role"),
+        ({"name": "x", "days": -1}, "days"),
+    ],
+)
+def test_refused_api_tokens(setting: Setting, arguments: dict[str, object], words: str) -> None:
+    """A token that couldn't be told from others, or with no sensible end, is refused."""
+    setting.call("access.post_token", name="taken")
+    with pytest.raises(BadRequest, match=words):
+        setting.call("access.post_token", **arguments)
+
+
+def test_api_tokens_are_no_users(setting: Setting) -> None:
+    """A token that is named like a user isn't the user: it can't log out, nor keep the user from going."""
+    text = setting.call("access.post_token", name="ann", role="admin")["token"]
+    who = setting.comes(api_key=text)
+    with pytest.raises(BadRequest, match="Invalid log out request for user ann"):
+        setting.call("access.logout", who)
+    assert setting.call("access.get_user", who)["source"] == "api_token"
+    assert setting.call("access.delete_user", who, username="ann")["action"] == "user_deleted"
+
+
+def test_api_tokens_are_kept_as_hashes(setting: Setting) -> None:
+    """Whoever reads the database doesn't learn a token."""
+    text = setting.call("access.post_token", name="slicer")["token"]
+    rows = result_of(
+        setting.database.run(lambda connection: list(connection.execute("SELECT * FROM api_tokens")))
+    )
+    assert "slicer" in repr(rows)
+    assert text.removeprefix("txr_") not in repr(rows)
+
+
+def test_api_key_is_not_needed_for_api_tokens() -> None:
+    """Where the one API key isn't enabled, named tokens are."""
+    setting = Setting(enable_api_key=False)
+    assert setting.comes(api_key=setting.call("access.post_token", name="x")["token"]).is_known
 
 
 @pytest.mark.parametrize("act", ["log_out", "delete"])
 def test_changes_one_after_the_other(setting: Setting, act: str) -> None:
     """A user who was deleted or logged out stays so, whatever else was being done to it."""
     slow = SlowDatabase(setting.database)
-    setting.accounts._database = slow  # type: ignore[assignment]  # as far as accounts use one
+    setting.accounts._ledger._database = slow  # type: ignore[assignment]  # as far as accounts use one
     first = start(setting.accounts.delete("ann") if act == "delete" else setting.accounts.log_out("ann"))
     second = start(setting.accounts.log_out("ann"))
     while slow.held:
@@ -468,7 +682,7 @@ def test_changes_one_after_the_other(setting: Setting, act: str) -> None:
 @pytest.mark.parametrize("shown", ["access_token", "api_key"])
 def test_identify(setting: Setting, shown: str) -> None:
     """A connection that isn't known becomes known by what it shows when it identifies itself."""
-    secret = setting.log_in()["token"] if shown == "access_token" else setting.accounts.api_key
+    secret = setting.log_in()["token"] if shown == "access_token" else setting.accounts.keys.api_key
     about = {"client_name": "x", "version": "1", "type": "web", "url": ""}
     connection, who = setting.connects()
     with pytest.raises(Unauthorized, match="Unauthorized"):

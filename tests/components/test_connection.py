@@ -11,7 +11,7 @@ from tests.components.bench import ComponentBench, connected
 from tests.tools import caller
 from txraker.access import Access
 from txraker.api.caller import Transport
-from txraker.authorization.accounts import Accounts
+from txraker.authorization.accounts import open_accounts
 from txraker.authorization.gate import Gate
 from txraker.clients import ClientIdentity, Clients
 from txraker.components.connection import ConnectionEndpoints
@@ -33,7 +33,7 @@ class ConnectionBench(ComponentBench):
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         self.clients = Clients(10, self.events)
-        accounts = Accounts(MemoryDatabase(MIGRATIONS), self.clock.seconds, at_once, 90)
+        accounts = open_accounts(MemoryDatabase(MIGRATIONS), at_once, self.clock.seconds)
         self.serve(ConnectionEndpoints(self.clients, Gate(Access(), accounts, self.clock.seconds)))
 
     def join(self) -> MemoryConnection:

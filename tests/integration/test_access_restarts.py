@@ -159,7 +159,7 @@ def test_two_printers(tmp_path: Path) -> None:
 
 
 def test_database_that_is_broken(tmp_path: Path) -> None:
-    """With a database that can't be read nobody gets in by what they show; the trusted do, and are told."""
+    """With a database that can't be read nothing that is shown can be judged; the trusted get in, and are told."""
     port, data = free_port(), tmp_path / "data"
     configure(data, guarded(port))
     (data / "database").mkdir()
@@ -169,8 +169,11 @@ def test_database_that_is_broken(tmp_path: Path) -> None:
         deadline = time.monotonic() + PATIENCE
         while not any("txraker.db" in text for text in process.wait_for(port)["warnings"]):
             assert time.monotonic() < deadline
-        for shown in ({}, {"X_Api_Key": ""}, {"X_Api_Key": "x"}, bearer("x"), bearer("")):
+        for shown in ({}, {"X_Api_Key": ""}, bearer("")):
             assert not server.is_let_in(ABROAD, **shown)
+        for shown in ({"X_Api_Key": "x"}, bearer("x"), bearer("txr_x")):
+            assert ask_from(ABROAD, port, "/server/info", **shown).status == 503
+            assert ask_from(HOME, port, "/server/info", **shown).status == 200
         assert server.log_in("anybody", PASSWORD).status in (400, 503)
         new = {"username": "anybody", "password": PASSWORD}
         assert ask_from(HOME, port, "/access/user", "POST", new).status == 503

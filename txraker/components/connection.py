@@ -38,7 +38,12 @@ class ConnectionEndpoints:
     _clients: Clients
     _gate: Gate
 
-    @endpoint("server.connection.identify", reads_only=False, role=Role.NOBODY)
+    @endpoint(
+        "server.connection.identify",
+        reads_only=False,
+        role=Role.NOBODY,
+        audit=("client_name", "version", "type"),
+    )
     async def identify(
         self,
         caller: Caller,
@@ -62,9 +67,9 @@ class ConnectionEndpoints:
         client that isn't known yet must show a token or the API key, and is known from then on.
         """
         connection = _connection(caller)
-        who = connection.who
+        who = caller.who
         if access_token:
-            who = self._gate.accounts.who_has_token(access_token)
+            who = self._gate.who_has_token(access_token)
         elif api_key:
             who = self._gate.who_has_key(api_key)
         if who.role is Role.NOBODY:

@@ -74,12 +74,16 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuthorizationOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """`[authorization]`: who may use the API; list entries are as written. `login_timeout` is in days."""
+    """`[authorization]`: who may use the API; list entries are as written. `login_timeout` is in days.
+
+    `trusted_proxies` are believed when they say for whom they ask.
+    """
 
     enable_api_key: bool = True
     login_timeout: Annotated[int, msgspec.Meta(ge=1, le=36500)] = 90
     max_login_attempts: Annotated[int, msgspec.Meta(ge=1)] | None = None
     trusted_clients: list[str] = []
+    trusted_proxies: list[str] = []
     cors_domains: list[str] = []
     force_logins: bool = False
     default_source: Annotated[Literal["moonraker", "ldap"], Option(unsupported_yet=True)] = "moonraker"

@@ -17,10 +17,11 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request
 from zope.interface import implementer
 
+from txraker.api.audit import audit_entry
 from txraker.api.caller import Caller, Role
 from txraker.api.dispatch import permit
 from txraker.clients import Clients
-from txraker.errors import KlippyNotConnected
+from txraker.errors import KlippyNotConnected, Unauthorized
 from txraker.klippy.framing import TERMINATOR, FrameSplitter, FrameTooLong
 from txraker.reactor import Stream
 from txraker.transports.link import LinkService
@@ -152,6 +153,8 @@ class BridgeUpgrade(Upgrade):
         self._touched = touched
 
     def check_who(self, caller: Caller) -> None:
+        if not self.door.gate.is_current(caller.who):
+            raise Unauthorized
         permit(Role.ADMIN, caller, "/klippysocket")
 
     def respond(self, request: Request) -> None:
@@ -168,10 +171,12 @@ class BridgeUpgrade(Upgrade):
     def _bridge(self, caller: Caller) -> Callable[[Request, KlippySide], None]:
         def build(request: Request, klippy: KlippySide) -> None:
             try:
+                self.check_who(caller)
                 self.check_room(caller)
             except Exception:
                 klippy.end()
                 raise
+            self.door.dispatcher.audit(audit_entry("asked", "/klippysocket", caller))
             self.upgrade(request, BridgeWebSocket(self.service.clients, klippy, caller))
 
         return build

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from txraker.api import jsonrpc
-from txraker.api.caller import TRUSTED, Caller, Transport, Who
+from txraker.api.caller import Caller, Transport, Who
 from txraker.api.dispatch import Dispatcher
 from txraker.clients import ClientIdentity, Clients
 from txraker.errors import ClientError, Unavailable
@@ -106,16 +106,13 @@ class LinkService:
 @implementer(IConnection, IStatusSubscriber)
 @define(eq=False)
 class Link:
-    """One client on a persistent connection."""
+    """One client on a persistent connection. ``_caller`` is who opened it."""
 
     _service: LinkService
     _wire: Wire
-    transport: Transport
-    address: str
-    who: Who = TRUSTED
+    _caller: Caller
     identity: ClientIdentity | None = None
     connection_id: int = field(init=False)
-    _caller: Caller = field(init=False)
     _outbox: Outbox = field(init=False)
     _open: bool = field(default=False, init=False)
     _leaving: bool = field(default=False, init=False)
@@ -132,7 +129,7 @@ class Link:
     def __attrs_post_init__(self) -> None:
         service = self._service
         self.connection_id = service.clients.new_id()
-        self._caller = Caller(self.transport, self.address, self.who, self)
+        self._caller = evolve(self._caller, connection=self)
         self._outbox = Outbox(self._wire.framing, service.queue_bytes, service.queue_seconds)
         self._allowed_at = service.clock.seconds()
 
@@ -147,8 +144,23 @@ class Link:
         """Whether the client may do anything beyond saying who it is."""
         return self._caller.is_known
 
+    @property
+    def transport(self) -> Transport:
+        return self._caller.transport
+
+    @property
+    def address(self) -> str:
+        return self._caller.address
+
+    @property
+    def who(self) -> Who:
+        return self._caller.who
+
+    @property
+    def otherwise(self) -> Who:
+        return self._caller.otherwise
+
     def authorize(self, who: Who) -> None:
-        self.who = who
         self._caller = evolve(self._caller, who=who)
         if not self.is_known:
             self._service.status.unsubscribe(self)

@@ -88,6 +88,16 @@ class Entrance:
                 before.doStop()
             self._ports[number] = port
 
+    def hold(self) -> None:
+        """Let new connections wait, which the kernel has taken already."""
+        for port in self._ports.values():
+            cast("Port", port).stopReading()
+
+    def let_in(self) -> None:
+        """Take the connections that wait, and those to come."""
+        for port in self._ports.values():
+            cast("Port", port).startReading()
+
     async def close(self) -> None:
         """Take no new connections."""
         await self._close(set(self._ports))

@@ -119,6 +119,11 @@ class ServerWebSocket(WebSocketServerProtocol):
             self.take_leave(POLICY_VIOLATION, "Too many fragments")
         super().onMessageFrameBegin(length)
 
+    def onMessageFrameData(self, payload: bytes) -> None:
+        """Take bytes of a message, unless the connection is being closed: nobody will read them."""
+        if self.state == self.STATE_OPEN:
+            super().onMessageFrameData(payload)
+
     def onPing(self, payload: bytes) -> None:
         """Count a ping and answer it, when the client has read what it has got already, the newest first."""
         self.charge(FRAGMENT_COST)
@@ -195,7 +200,7 @@ class ApiWebSocket(ServerWebSocket):
 
     def __init__(self, service: LinkService, caller: Caller) -> None:
         super().__init__(self._link_drained)
-        self.link = Link(service, self, caller.transport, caller.address, caller.who)
+        self.link = Link(service, self, caller)
         self._length = 0
 
     def _link_drained(self) -> None:

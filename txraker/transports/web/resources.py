@@ -56,30 +56,39 @@ class Door:
         """
         limited: LimitedRequest = request  # type: ignore[assignment]  # our site makes no others
         if limited.caller is None:
-            addresses = self._addresses(request)
-            who = self.gate.who_shows(_shown(request, request.uri.partition(b"?")[2]), addresses)
-            host = header(request, "Host")
-            if who is TRUSTED and host is not None and not self.access.allows_host(host):
-                raise Forbidden(f"'{host[:100]}' is no name of this server: list it in cors_domains if it is")
-            limited.caller = Caller(transport, addresses[-1], who)
+            limited.caller = self._look_at(request, transport)
         return evolve(limited.caller, transport=transport)
 
+    def _look_at(self, request: Request, transport: Transport) -> Caller:
+        address, *others = addresses = self._addresses(request)
+        who = self.gate.who_shows(_shown(request), addresses)
+        otherwise = self.gate.who_comes_from(addresses)
+        host = header(request, "Host")
+        if host is not None and not self.access.allows_host(host):
+            if who is TRUSTED:
+                raise Forbidden(f"'{host[:100]}' is no name of this server: list it in cors_domains if it is")
+            otherwise = NOBODY
+        return Caller(transport, address, who, None, tuple(others), otherwise)
+
     def trusts(self, request: Request) -> bool:
-        """Say whether the sender of a request seems to be known, by its headers alone."""
-        shown = evolve(_shown(request, b""), oneshot=None)
-        return self.gate.who_shows(shown, self._addresses(request)) is not NOBODY
+        """Say whether the sender of a request seems to be known, before its body is there."""
+        try:
+            return self.gate.who_seems(_shown(request), self._addresses(request)) is not NOBODY
+        except ApiError:
+            return False
 
     def _addresses(self, request: Request) -> tuple[str, ...]:
         return client_addresses(
             getattr(request.getClientAddress(), "host", ""),
             header_values(request, "X-Forwarded-For"),
             header_values(request, "X-Real-IP"),
+            self.access.proxies,
         )
 
 
-def _shown(request: Request, query_text: bytes) -> Shown:
+def _shown(request: Request) -> Shown:
     """Return what a request shows of who makes it. Contract: Moonraker's authorization API."""
-    query = parse_query(query_text)
+    query = parse_query(request.uri.partition(b"?")[2])
     kind, _, bearer = (header(request, "Authorization") or "").strip().partition(" ")
     if kind != "Bearer":
         bearer = header(request, "X-Access-Token") or str(query.get("access_token", ""))
