@@ -130,6 +130,10 @@ class Access:
         """Say whether requests from an address are let in."""
         return _holds(self.trusted, address)
 
+    def is_proxy(self, address: str) -> bool:
+        """Say whether what an address passes on is believed, and many may be behind it."""
+        return _is_proxy(address, self.proxies)
+
     def allows_origin(self, origin: str) -> bool:
         """Say whether a web page of this origin may read our answers.
 

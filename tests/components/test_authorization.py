@@ -20,7 +20,7 @@ from txraker.authorization.accounts import DAY, Accounts, open_accounts
 from txraker.authorization.attempts import FREE, LoginAttempts
 from txraker.authorization.gate import Gate, Shown
 from txraker.authorization.jwt import ACCESS_LIFETIME
-from txraker.authorization.names import TrustedNames
+from txraker.authorization.names import TrustedNames, client_networks
 from txraker.clients import Clients
 from txraker.components.authorization.api_tokens import ApiTokenEndpoints
 from txraker.components.authorization.component import LOOK_EVERY, MOST_AT_ONCE, Authorization
@@ -268,7 +268,7 @@ def test_logout(setting: Setting) -> None:
     answer = setting.log_in()
     who = setting.comes(token=answer["token"])
     first, _ = setting.connects(who.who)
-    other, _ = setting.connects(TRUSTED)
+    other, _ = setting.connects(TRUSTED, HOME)
     assert setting.call("access.logout", who) == {"username": "ann", "action": "user_logged_out"}
     assert (first.who, other.who) == (NOBODY, TRUSTED)
     assert setting.comes(token=answer["token"]).who is NOBODY
@@ -692,3 +692,16 @@ def test_identify(setting: Setting, shown: str) -> None:
     assert connection.who is NOBODY
     assert "connection_id" in setting.call("server.connection.identify", who, **about, **{shown: secret})
     assert connection.who.role is Role.ADMIN
+
+
+def test_name_that_leads_elsewhere_now(setting: Setting) -> None:
+    """A connection that was trusted for its address is nobody's once the address isn't trusted any more."""
+    setting.gate.trust_also(client_networks([AWAY]))
+    connection, who = setting.connects(setting.comes().who)
+    assert who.who is TRUSTED
+    setting.clock.advance(LOOK_EVERY)
+    assert connection.who is TRUSTED
+    setting.gate.trust_also(())
+    setting.clock.advance(LOOK_EVERY)
+    assert connection.who is NOBODY
+    assert setting.comes(HOME).who is TRUSTED

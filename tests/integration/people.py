@@ -19,7 +19,6 @@ from attrs import define
 from tests.integration.process import PATIENCE, Reply, Twistd, configure, free_port, twistd
 from tests.integration.unixclient import UnixClient
 from tests.integration.websocket import Closed, WebSocket
-from txraker.api.caller import Role
 from txraker.authorization.jwt import Claims, TokenMint, TokenType
 
 HOME = "127.0.0.1"
@@ -155,12 +154,16 @@ class Server:
         assert reply.status == 200, reply.body
         return reply.json["result"]
 
-    def add_user(self, username: str, password: str) -> dict[str, str]:
+    def add_user(self, username: str, password: str, role: str = "admin") -> dict[str, str]:
         """Create a user, and return its tokens with what else is said about it."""
-        user: dict[str, str] = self.admin(
-            "/access/user", "POST", {"username": username, "password": password}
-        )
+        about = {"username": username, "password": password, "role": role}
+        user: dict[str, str] = self.admin("/access/user", "POST", about)
         return user
+
+    def add_token(self, name: str, role: str) -> str:
+        """Make an API token."""
+        token: str = self.admin("/access/token", "POST", {"name": name, "role": role})["token"]
+        return token
 
     def log_in(self, username: str, password: str, source: str = ABROAD, **headers: str) -> Reply:
         """Try to log in."""
@@ -212,11 +215,6 @@ class Server:
                     return
             time.sleep(0.05)
         raise AssertionError(f"waited in vain\n{self.process.log.read_text()}")
-
-    def set_role(self, username: str, role: Role) -> None:
-        """Change what a user may do, while the server isn't there."""
-        with closing(self.database()) as database, database:
-            database.execute("UPDATE users SET role = ? WHERE username = ?", (int(role), username))
 
     def forge(self, username: str, expires_in: float, token_type: TokenType = "access") -> str:
         """Make a token of a user's login with the server's own key."""

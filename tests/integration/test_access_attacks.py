@@ -295,7 +295,7 @@ def test_a_request_within_a_request(target: Target) -> None:
 
 
 def test_no_secret_is_told(tmp_path: Path) -> None:
-    """No password, key or token is in a log, in the configuration that is shown, or in an error."""
+    """No password, key or token is in a log, the audit log, the configuration that is shown, or an error."""
     with guarded_server(tmp_path, server="enable_debug_logging: True\n") as server:
         said = []
 
@@ -312,6 +312,7 @@ def test_no_secret_is_told(tmp_path: Path) -> None:
             user["refresh_token"],
             *map(login.json["result"].get, ("token", "refresh_token")),
         ]
+        tokens.append(server.add_token("named", "admin"))
         key = ask("/access/api_key", **bearer(user["token"])).json["result"]
         new_key = ask("/access/api_key", "POST", {}, X_Api_Key=key).json["result"]
         oneshot = ask("/access/oneshot_token", **bearer(user["token"])).json["result"]
@@ -341,7 +342,10 @@ def test_no_secret_is_told(tmp_path: Path) -> None:
         said.append(json.dumps(server.admin("/server/config")).encode())
         said.append(json.dumps(server.admin("/server/info")).encode())
         server.process.terminate()
-        logs = [file.read_bytes() for file in (server.data / "logs").iterdir()]
+        logs = [
+            file.read_bytes() for folder in ("logs", "audit") for file in (server.data / folder).iterdir()
+        ]
+        assert any(b'"access.post_token"' in text for text in logs)
         assert any(b"Listening" in text for text in logs)
         everything = b"\n".join([*said, *logs, server.process.log.read_bytes()])
         assert everything.count(b"SECRET") == 0

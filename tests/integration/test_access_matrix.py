@@ -73,6 +73,10 @@ PEOPLE = (
     "operator",
     "admin",
     "API key",
+    "API token of a viewer",
+    "API token of an operator",
+    "API token of an admin",
+    "API token that was taken back",
     "wrong API key",
     "trusted with a wrong API key",
     "bad token",
@@ -91,17 +95,19 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     configure(data, guarded(port))
     roles = {"viewer": Role.VIEWER, "operator": Role.OPERATOR, "admin": Role.ADMIN}
     with serving(folder, data, port) as server:
-        users = {name: server.add_user(name, PASSWORD) for name in roles}
-        server.process.terminate()
-    for name, role in roles.items():
-        server.set_role(name, role)
-    with serving(folder, data, port) as server:
+        users = {name: server.add_user(name, PASSWORD, name) for name in roles}
+        gone = server.add_token("gone", "admin")
+        server.admin("/access/token", "DELETE", {"name": "gone"})
         tokens = {name: user["token"] for name, user in users.items()}
         people = {name: Person(role, token=tokens[name]) for name, role in roles.items()}
         people |= {
             "anonymous": Person(Role.NOBODY),
             "trusted": Person(Role.ADMIN, HOME),
             "API key": Person(Role.ADMIN, api_key=server.admin("/access/api_key")),
+            "API token of a viewer": Person(Role.VIEWER, api_key=server.add_token("see", "viewer")),
+            "API token of an operator": Person(Role.OPERATOR, token=server.add_token("do", "operator")),
+            "API token of an admin": Person(Role.ADMIN, api_key=server.add_token("all", "admin")),
+            "API token that was taken back": Person(Role.NOBODY, HOME, api_key=gone),
             "wrong API key": Person(Role.NOBODY, api_key="0" * 32),
             "trusted with a wrong API key": Person(Role.NOBODY, HOME, api_key="0" * 32),
             "bad token": Person(Role.NOBODY, HOME, token=tokens["admin"][:-4] + "AAAA"),
@@ -208,7 +214,9 @@ def test_matrix_over_websockets(world: World, name: str) -> None:
         check_all(client, Transport.WEBSOCKET, person.role)
 
 
-@pytest.mark.parametrize("name", ["viewer", "operator", "admin", "API key"])
+@pytest.mark.parametrize(
+    "name", ["viewer", "admin", "API key", "API token of a viewer", "API token of an operator"]
+)
 def test_matrix_after_an_identification(world: World, name: str) -> None:
     """On a websocket that was nobody's everybody gets as far by what they show when they identify."""
     person = world.people[name]

@@ -159,7 +159,7 @@ def test_two_printers(tmp_path: Path) -> None:
 
 
 def test_database_that_is_broken(tmp_path: Path) -> None:
-    """With a database that can't be read nothing that is shown can be judged; the trusted get in, and are told."""
+    """With a database that can't be read nothing shown can be judged; the trusted get in and learn why."""
     port, data = free_port(), tmp_path / "data"
     configure(data, guarded(port))
     (data / "database").mkdir()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import stat
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -327,3 +329,60 @@ def test_password_and_logout_at_once(server: Server, user: dict[str, str]) -> No
         old = new if changing.result().status == 200 else old
         assert not server.is_let_in(**bearer(token))
         assert server.log_in(user["username"], old, ELSEWHERE).status == 200
+
+
+def test_audit(server: Server, user: dict[str, str], come: Come) -> None:
+    """The audit log says who did what, from where, over which transport, and who wasn't let."""
+    name, key = user["username"], server.add_token("audited", "operator")
+    assert (
+        ask_from(ABROAD, server.port, "/printer/gcode/script?script=M117%20hi", X_Api_Key=key).status == 200
+    )
+    assert ask_from(ABROAD, server.port, "/access/api_key", "POST", {}, X_Api_Key=key).status == 403
+    assert ask_from(ELSEWHERE, server.port, "/server/restart", "POST", {}).status == 401
+    server.log_in(name, "wrong")
+    with closing(come(**bearer(user["token"]))) as client:
+        client.call("server.connection.identify", **identification())
+        client.call("printer.gcode.script", script="M117 ho")
+        client.call("server.info")
+    with closing(server.local()) as local:
+        local.call("printer.gcode.script", script="M117 hum")
+    lines = [json.loads(line) for line in (server.data / "audit" / "audit.log").read_text().splitlines()]
+    keys = ("outcome", "call", "who", "address", "transport", "arguments", "client", "status")
+    said = [tuple(line.get(key) for key in keys) for line in lines]
+    script, wrong = "printer.gcode.script", {"username": name}
+    for expected in (
+        ("asked", script, "audited", ABROAD, "http", {"script": "M117 hi"}, None, None),
+        ("refused", "access.post_api_key", "audited", ABROAD, "http", None, None, 403),
+        ("refused", "server.restart", "", ELSEWHERE, "http", None, None, 401),
+        ("asked", "access.login", "", ABROAD, "http", wrong, None, None),
+        ("failed", "access.login", "", ABROAD, "http", wrong, None, 400),
+        ("asked", script, name, ABROAD, "websocket", {"script": "M117 ho"}, "test 1", None),
+    ):
+        assert expected in said
+    (local_line,) = [line for line in lines if line.get("arguments") == {"script": "M117 hum"}]
+    assert (local_line["transport"], local_line["role"]) == ("unix", "admin")
+    assert re.fullmatch(r"process \d+ of user \d+", local_line["address"])
+    assert all(line["call"] != "server.info" for line in lines)
+    assert stat.S_IMODE((server.data / "audit").stat().st_mode) == 0o700
+
+
+def test_api_token_on_a_websocket(server: Server, come: Come) -> None:
+    """An API token identifies a websocket, which is nobody's as soon as the token is taken back."""
+    token = server.add_token("display", "viewer")
+    client = come()
+    assert not client.may()
+    assert "result" in client.call("server.connection.identify", **identification(api_key=token))
+    assert client.may()
+    assert client.call("printer.gcode.script", script="M112")["error"]["code"] == 403
+    server.admin("/access/token", "DELETE", {"name": "display"})
+    assert not client.may()
+
+
+@pytest.mark.parametrize("path", ["/server/info", "/nosuch", "/access/api_key", "/websocket"])
+def test_headers_that_keep_browsers_in_check(server: Server, path: str) -> None:
+    """No answer is to be framed, guessed at, kept, or to tell where it was linked from."""
+    headers = ask_from(ABROAD, server.port, path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "no-store"

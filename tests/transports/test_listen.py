@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,16 @@ def test_new_port(secure: Bench) -> None:
     new.take_over(old)
     result_of(old.close())
     assert [port for _, port in secure.ports()] == [7125, 8443]
+
+
+def test_missing_libraries(secure: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the libraries for it there is no HTTPS, and what to do about it is said."""
+    monkeypatch.setitem(sys.modules, "txraker.transports.certificate", None)
+    secure.server().listen()
+    assert secure.ports() == [("0.0.0.0", 7125)]
+    assert [text.endswith("install txraker[tls]") for text in secure.warnings.texts()] == [True]
+    with pytest.raises(ConfigError, match=r"install txraker\[tls\]"):
+        secure.server(enable_http=False)
 
 
 def test_from_plain_to_secure(secure: Bench) -> None:

@@ -527,7 +527,7 @@ class SiteBench(Bench):
 
     def connect(self, session: ssl.SSLSession | None = None) -> None:
         """Connect a client to a site."""
-        self.site = LimitedSite(Hello(), self.clock, lambda _: True)  # type: ignore[no-untyped-call]  # Twisted's
+        self.site = LimitedSite(Hello(), self.clock, lambda _: True, lambda _: False)  # type: ignore[no-untyped-call]  # Twisted's
         self.factory.wrappedFactory = self.site
         super().connect()
 

@@ -130,9 +130,16 @@ def find_credentials(
         return None
     if options.enable_http and options.ssl_port == options.port:
         raise _server_error(configuration, "must differ from 'port'", "ssl_port", str(options.ssl_port))
-    # Only who serves HTTPS needs the memory for it.
-    from txraker.transports.certificate import CertificateFiles, Credentials  # noqa: PLC0415
-
+    try:
+        # Only who serves HTTPS needs the libraries for it, and their memory.
+        from txraker.transports.certificate import CertificateFiles, Credentials  # noqa: PLC0415
+    except ImportError as missing:
+        problem = f"{missing.name} isn't installed: install txraker[tls]"
+        if not options.enable_http:
+            rule = f"can't be, because there would be no HTTPS either: {problem}"
+            raise _server_error(configuration, rule, "enable_http", "False") from None
+        warnings.put("tls", f"There is no HTTPS: {problem}")
+        return None
     credentials = Credentials(CertificateFiles(*files), clock, warnings)
     credentials.refresh()
     if not (credentials.is_usable or options.enable_http):

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from attrs import define
 
-from txraker.api.caller import NOBODY, Caller, Transport
+from txraker.api.caller import NOBODY, TRUSTED, Caller, Transport
 from txraker.authorization.gate import Gate
-from txraker.clients import Clients
+from txraker.clients import Bridge, Clients
 from txraker.errors import Unauthorized
+from txraker.interfaces import IConnection
 
 POLICY_VIOLATION = 1008
 
@@ -24,12 +25,21 @@ class Sweep:
     def dismiss(self) -> None:
         """Let connections belong to who they are by their address alone, or to nobody, and end bridges."""
         for connection in self._clients:
-            if connection.transport is not Transport.UNIX and not self._gate.is_current(connection.who):
+            if connection.transport is not Transport.UNIX and not self._may_stay(connection):
                 otherwise = connection.otherwise
-                connection.authorize(otherwise if self._gate.is_current(otherwise) else NOBODY)
+                may_be = otherwise is not TRUSTED or self._trusts(connection.address)
+                connection.authorize(otherwise if may_be else NOBODY)
         for bridge in list(self._clients.bridges):
-            if not self._gate.is_current(bridge.who):
+            if not self._may_stay(bridge):
                 bridge.close(POLICY_VIOLATION, "Unauthorized")
+
+    def _may_stay(self, client: IConnection | Bridge) -> bool:
+        if client.who is TRUSTED:
+            return self._trusts(client.address)
+        return self._gate.is_current(client.who)
+
+    def _trusts(self, address: str) -> bool:
+        return self._gate.who_comes_from((address,)) is TRUSTED
 
     def still(self, caller: Caller) -> Callable[[], None]:
         """Return what raises Unauthorized once a caller wouldn't be let in any more."""

@@ -18,7 +18,6 @@ from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES, HTTPChannel
 from twisted.web.server import Request, Site
 
-from txraker.access import is_loopback
 from txraker.api.caller import Caller
 from txraker.errors import ApiError, HeadersTooLarge, PayloadTooLarge, Unauthorized
 from txraker.reactor import Stream
@@ -206,7 +205,8 @@ class TrackedChannel(HTTPChannel):
 class LimitedSite(Site):
     """A site whose requests are limited.
 
-    ``reactor`` times the end of refused connections; ``trusts`` says whether a request's sender is trusted.
+    ``reactor`` times the end of refused connections; ``trusts`` says whether a request's sender is trusted,
+    and ``is_proxy`` whether many may be behind an address.
     """
 
     protocol = TrackedChannel  # type: ignore[assignment]  # HTTP/1.1 only, so no negotiating wrapper
@@ -214,10 +214,17 @@ class LimitedSite(Site):
     displayTracebacks = False
     noisy = False
 
-    def __init__(self, resource: Any, reactor: IReactorTime, trusts: Callable[[Request], bool]) -> None:
+    def __init__(
+        self,
+        resource: Any,
+        reactor: IReactorTime,
+        trusts: Callable[[Request], bool],
+        is_proxy: Callable[[str], bool],
+    ) -> None:
         super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor, timeout=60)
         self.reactor = reactor
         self.trusts = trusts
+        self._is_proxy = is_proxy
         self.channels: set[TrackedChannel] = set()
 
     def acceptableProtocols(self) -> list[bytes]:
@@ -225,9 +232,9 @@ class LimitedSite(Site):
         return [b"http/1.1"]
 
     def has_room(self, channel: TrackedChannel) -> bool:
-        """Say whether a new connection may stay; a tenth of the room is kept for this machine."""
+        """Say whether a new connection may stay; a tenth of the room is kept for this machine and proxies."""
         address = channel.peer_address()
-        if is_loopback(address):
+        if self._is_proxy(address):
             return len(self.channels) < MOST_CONNECTIONS
         of_address = sum(known.peer_address() == address for known in self.channels)
         return of_address < MOST_OF_ONE and len(self.channels) < MOST_CONNECTIONS * 9 // 10

@@ -35,6 +35,15 @@ from txraker.transports.web.request import JSON, LimitedRequest, error_body
 
 _FORM = "application/x-www-form-urlencoded"
 
+_ON_EVERY_ANSWER = (
+    (b"Server", b"txraker/" + __version__.encode()),
+    # An answer is data: not to be shown as a page, put into one, kept, or told of (a URL may hold a token).
+    (b"X-Content-Type-Options", b"nosniff"),
+    (b"Content-Security-Policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"Referrer-Policy", b"no-referrer"),
+    (b"Cache-Control", b"no-store"),
+)
+
 
 @define(eq=False)
 class Door:
@@ -112,8 +121,8 @@ class Leaf:
         raise TypeError("a leaf has no children")
 
     def render(self, request: Request) -> int:
-        request.setHeader(b"Server", b"txraker/" + __version__.encode())
-        request.setHeader(b"X-Content-Type-Options", b"nosniff")
+        for name, value in _ON_EVERY_ANSWER:
+            request.setHeader(name, value)
         try:
             add_cors_headers(request, self.door.access)
             self.respond(request)
