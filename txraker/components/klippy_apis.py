@@ -160,7 +160,7 @@ class KlippyApis:
         """
         return _object_status(await self._status.query(objects))
 
-    @endpoint("printer.objects.subscribe", reads_only=False, audit=None)
+    @endpoint("printer.objects.subscribe", reads_only=False, role=Role.VIEWER, audit=None)
     async def objects_subscribe(self, caller: Caller, *, objects: RequestedObjects) -> ObjectStatus:
         """Subscribe this connection to fields of printer objects, and return them as they are now.
 
