@@ -30,7 +30,13 @@ from txraker.errors import (
     Unauthorized,
 )
 from txraker.faults import FaultReport
-from txraker.transports.web.cors import add_cors_headers, header, header_values, is_foreign
+from txraker.transports.web.cors import (
+    add_cors_headers,
+    header,
+    header_values,
+    is_foreign,
+    is_of_unknown_page,
+)
 from txraker.transports.web.request import JSON, LimitedRequest, error_body
 
 _FORM = "application/x-www-form-urlencoded"
@@ -195,6 +201,8 @@ class ApiResource(Leaf):
         endpoint = self._find(caller, path, method)
         if not endpoint.reads_only:
             self.refuse_foreign(request)
+            if caller.who is TRUSTED and is_of_unknown_page(request, self.door.access):
+                raise Forbidden("A browser must do this by POST, or from a page of this machine")
         call = self.door.dispatcher.call(endpoint, caller, _arguments(request))
         self.write_outcome(request, call, write_result, cancel=endpoint.reads_only)
 
