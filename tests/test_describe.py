@@ -47,6 +47,7 @@ def test_everything_served_is_described(tmp_path: Path) -> None:
             file,
             open_accounts(MemoryDatabase(MIGRATIONS), at_once, time.time),
             AuditLog(file, time.monotonic),
+            at_once,
         ),
         no_restart,
     )

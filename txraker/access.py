@@ -41,6 +41,9 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _HOP_AND_PORT = re.compile(r"([0-9.]+):[0-9]{1,5}|\[([^\[\]]*:[^\[\]]*)\](?::[0-9]{1,5})?")
 """An address as some proxies write it: IPv4 with a port, IPv6 in brackets with or without one."""
 
+_NETWORK_BITS = 64
+"""One host on IPv6 has all addresses of a network of this size."""
+
 _MAPPED = IPv6Network("::ffff:0:0/96")
 LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
@@ -72,6 +75,15 @@ def parse_address(text: str) -> Address | None:
         return None
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
+    return address
+
+
+@lru_cache(maxsize=256)
+def origin(address: str) -> str:
+    """Return what stands for all addresses that somebody at this one may have as well."""
+    parsed = parse_address(address)
+    if isinstance(parsed, IPv6Address):
+        return str(IPv6Network((parsed, _NETWORK_BITS), strict=False))
     return address
 
 

@@ -66,7 +66,7 @@ from txraker.interfaces import ILogFile
 from txraker.klippy.client import KlippyClient
 from txraker.klippy.socket import OneTryUnixEndpoint, PatientUnixEndpoint, socket_finder
 from txraker.loader import ComponentLoader
-from txraker.reactor import Reactor, off_thread
+from txraker.reactor import OffThread, Reactor, off_thread
 from txraker.server_warnings import ServerWarnings
 from txraker.system.host.statistics import HostStatistics
 from txraker.system.host.throttling import find_throttled_bits
@@ -211,13 +211,14 @@ class Assembly:
 class Lasting:
     """What belongs to the printer, and not to the server that a restart replaces.
 
-    ``rollovers`` is held while a log is rolled over.
+    ``look_up`` runs look-ups of names, which may hang; ``rollovers`` is held while a log is rolled over.
     """
 
     log: Logger
     own_log: ILogFile
     accounts: Accounts
     audit: AuditLog
+    look_up: OffThread
     rollovers: DeferredLock = field(factory=DeferredLock)
 
 
@@ -299,7 +300,7 @@ def assemble(
     names = TrustedNames(
         configured.trusted_names,
         reactor,
-        system_resolver(off_thread(reactor)),
+        system_resolver(lasting.look_up),
         gate.trust_also,
         warnings,
         report_fault,
@@ -308,12 +309,14 @@ def assemble(
     attempts = LoginAttempts(authorization.max_login_attempts)
     loader.load(
         "authorization",
-        lambda: Authorization(reactor, gate, accounts, attempts, sweep, names, events),
+        lambda: Authorization(
+            reactor, gate, accounts, attempts, sweep, names, lasting.audit.note, report_fault, events
+        ),
     )
     api_tokens = ApiTokenEndpoints(accounts, sweep, reactor.seconds)
     server = ServerEndpoints(klippy, clients, configuration, warnings, restart, loader.names, loader.failed)
     logs = Logs({"moonraker": lasting.own_log, "klipper": klipper_log}, lasting.rollovers)
-    for core in (server, ConnectionEndpoints(clients, gate), logs, api_tokens):
+    for core in (server, ConnectionEndpoints(clients, gate, lasting.audit.note), logs, api_tokens):
         dispatcher.add(endpoints_of(core))
 
     for text in (*configured.warnings, *configuration.warnings()):

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import msgspec
 from attrs import define, field
 
+from txraker.access import origin
 from txraker.api.caller import Role, Transport, Who
 from txraker.errors import BadRequest
 from txraker.events import AgentConnected, AgentDisconnected, Events, Notification
@@ -67,15 +68,16 @@ class Clients:
         A tenth of the connections is kept for this machine; no other address may have more than half. Those
         who haven't said who they are may have a third of all connections, and from one address a tenth.
         """
+        place = origin(address)
         if not is_known:
             strangers = [other for other in self._websockets.values() if other.who.role is Role.NOBODY]
-            from_there = sum(other.address == address for other in strangers)
+            from_there = sum(origin(other.address) == place for other in strangers)
             if len(strangers) >= max(1, self.limit // 3) or from_there >= max(1, self.limit // 10):
                 return False
         if is_local:
             return self.websocket_count < self.limit
         others: list[IConnection | Bridge] = [*self._websockets.values(), *self.bridges]
-        of_address = sum(other.address == address for other in others)
+        of_address = sum(origin(other.address) == place for other in others)
         return self.websocket_count < self.limit - self.limit // 10 and of_address < max(1, self.limit // 2)
 
     def __len__(self) -> int:

@@ -33,7 +33,7 @@ from txraker.config.errors import ConfigError
 from txraker.config.load import load
 from txraker.errors import BadRequest
 from txraker.faults import fault_report, run_aside
-from txraker.reactor import Reactor, off_thread
+from txraker.reactor import OwnThreads, Reactor, off_thread
 from txraker.storage.database import Database, StorageError
 from txraker.storage.schema import MIGRATIONS
 from txraker.system.logfile import LogFile
@@ -47,6 +47,12 @@ AUDIT_LIMITS = LogLimits(files=20, size=20 * MIB)
 
 KNOWN_WITHIN = 5.0
 """Seconds for which the server waits for its users to be read; then it serves those who need not be known."""
+
+OPEN_AGAIN_AFTER = 10.0
+"""Seconds after which it is tried again to open a database that couldn't be: others may have had it."""
+
+LOOK_UPS_AT_ONCE = 2
+"""Names that are looked up at once: each look-up holds a thread, for long where no DNS answers."""
 
 LAST_WORDS = 0.1
 """Seconds between the answer to a restart and the end of the connections that may still carry it."""
@@ -71,6 +77,7 @@ class PrinterServer(Service):
     _simulator: IService | None = field(default=None, init=False)
     _successor: Assembly | None = field(default=None, init=False)
     _replacing: IDelayedCall | None = field(default=None, init=False)
+    _opening_again: IDelayedCall | None = field(default=None, init=False)
     _warnings: dict[str, str] = field(factory=dict, init=False)
     _lasting: Lasting = field(init=False)
     _database: Database = field(init=False)
@@ -83,10 +90,11 @@ class PrinterServer(Service):
         )
         both = LogPublisher(self._log_file, globalLogPublisher)
         self._log = Logger(self.data_path.name, observer=FilteringLogObserver(both, [self._log_level]))
-        self._database = Database(self._reactor, self.data_path, MIGRATIONS)
+        self._database = self._make_database()
         self._accounts = open_accounts(self._database, off_thread(self._reactor), self._reactor.seconds)
         self._audit = AuditLog(self._audit_file(), time.monotonic)
-        self._lasting = Lasting(self._log, self._log_file, self._accounts, self._audit)
+        look_up = OwnThreads(self._reactor, LOOK_UPS_AT_ONCE, "txraker-names")
+        self._lasting = Lasting(self._log, self._log_file, self._accounts, self._audit, look_up)
         self._current = self._assemble(self._configuration)
 
     def privilegedStartService(self) -> None:
@@ -115,7 +123,7 @@ class PrinterServer(Service):
     async def _begin(self) -> None:
         """Answer as soon as the users are known: connections that come before wait for that, not long."""
         self._current.entrance.hold()
-        known = Deferred.fromCoroutine(self._open_database())
+        known = run_aside(self._open_database(), "opening the database", fault_report(self._log))
         long_enough: Deferred[None] = deferLater(self._reactor, KNOWN_WITHIN)
         await DeferredList([known, long_enough], fireOnOneCallback=True, consumeErrors=True)
         long_enough.cancel()
@@ -129,8 +137,17 @@ class PrinterServer(Service):
             await self._accounts.load()
         except StorageError as problem:
             self.warn("database", str(problem))
-        except Exception as fault:
-            fault_report(self._log)("opening the database", fault)
+            await self._database.stop()
+            self._database = self._accounts.ledger.database = self._make_database()
+            self._opening_again = self._reactor.callLater(OPEN_AGAIN_AFTER, self._open_database_again)
+        else:
+            self.warn("database", "")
+
+    def _open_database_again(self) -> None:
+        run_aside(self._open_database(), "opening the database", fault_report(self._log))
+
+    def _make_database(self) -> Database:
+        return Database(self._reactor, self.data_path, MIGRATIONS)
 
     def stopService(self) -> Deferred[None]:
         """Take leave; the answer fires when nothing is left."""
@@ -188,6 +205,8 @@ class PrinterServer(Service):
             successor.predecessor_has_stopped()
 
     async def _stop(self) -> None:
+        if self._opening_again is not None and self._opening_again.active():
+            self._opening_again.cancel()
         if self._replacing is not None and self._replacing.active():
             self._replacing.cancel()
         if self._successor is not None:

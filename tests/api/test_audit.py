@@ -10,7 +10,7 @@ from attrs import define, field
 from twisted.internet.defer import CancelledError
 
 from tests.tools import Faults, caller, start
-from txraker.api.audit import LONGEST_ARGUMENT, AuditEntry, audit_entry
+from txraker.api.audit import LONGEST, AuditEntry, audit_entry
 from txraker.api.caller import NOBODY, Caller, Role, Transport, Who
 from txraker.api.dispatch import Dispatcher
 from txraker.api.endpoint import GET, POST, endpoint, endpoints_of
@@ -113,6 +113,7 @@ def test_who() -> None:
         "asked",
         "thing.set",
         "ann",
+        "moonraker",
         "operator",
         "192.0.2.1, 10.0.0.1",
         "websocket",
@@ -120,10 +121,17 @@ def test_who() -> None:
     )
 
 
-def test_long_arguments() -> None:
-    """A long argument is cut, and one that is no simple value is shown as text."""
-    entry = audit_entry("asked", "x", caller(), {"script": "G1 X1\n" * 1000, "list": [1, "a"], "number": 5})
-    script = entry.arguments["script"]
-    assert isinstance(script, str)
-    assert len(script) == LONGEST_ARGUMENT + 1
+def test_long_things() -> None:
+    """Of anything long the middle is left out, and what is no simple value is shown as text."""
+    script = "; " + "-" * 400 + "\nM117 hidden"
+    long_name = MemoryConnection(identity=ClientIdentity("x" * 256, "y" * 1000, "web", ""))
+    entry = audit_entry(
+        "asked", "x" * 5000, caller(connection=long_name), {"script": script, "list": [1, "a"], "number": 5}
+    )
+    shown = entry.arguments["script"]
+    assert isinstance(shown, str)
+    assert shown.endswith("M117 hidden")
+    assert " 114 characters " in shown
     assert (entry.arguments["list"], entry.arguments["number"]) == ("[1, 'a']", 5)
+    assert entry.client is not None
+    assert max(len(shown), len(entry.client), len(entry.call)) < LONGEST + 50

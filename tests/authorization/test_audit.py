@@ -13,12 +13,12 @@ import pytest
 from attrs import define, field
 
 from txraker.api.audit import AuditEntry
-from txraker.authorization.audit import STRANGERS_A_MINUTE, AuditLog
+from txraker.authorization.audit import LINES_A_MINUTE, STRANGERS_A_MINUTE, AuditLog
 from txraker.system.logfile import LogFile
 from txraker.system.rolled import LogLimits, rolled_files
 
-ENTRY = AuditEntry("asked", "printer.print.start", "ann", "admin", "192.0.2.1", "http")
-STRANGE = AuditEntry("failed", "access.login", "", "nobody", "203.0.113.9", "http", status=400)
+ENTRY = AuditEntry("asked", "printer.print.start", "ann", "moonraker", "admin", "192.0.2.1", "http")
+STRANGE = AuditEntry("failed", "access.login", "", "moonraker", "nobody", "203.0.113.9", "http", status=400)
 NOON = datetime(2026, 11, 22, 12, 0, 0, 500_000, tzinfo=UTC)
 
 
@@ -27,6 +27,7 @@ class Setting:
     """An open audit log, at a time of its own."""
 
     folder: Path
+    largest: int = 1000
     seconds: float = 100.0
     problems: list[str] = field(factory=list)
     log: AuditLog = field(init=False)
@@ -36,7 +37,7 @@ class Setting:
             self.path,
             lambda: "",
             self.problems.append,
-            largest=1000,
+            largest=self.largest,
             limits=LogLimits(3, 100_000),
             mode=0o600,
             is_daily=False,
@@ -70,6 +71,7 @@ def test_line(setting: Setting) -> None:
             "outcome": "asked",
             "call": "printer.print.start",
             "who": "ann",
+            "source": "moonraker",
             "role": "admin",
             "address": "192.0.2.1",
             "transport": "http",
@@ -91,17 +93,48 @@ def test_forgery(setting: Setting) -> None:
     assert line["arguments"] == {"filename": forged}
 
 
-def test_strangers(setting: Setting) -> None:
-    """Strangers cause few lines, and how many were left out is said; those we know are always noted."""
-    for _ in range(1000):
-        setting.log.note(STRANGE)
-    assert len(setting.path.read_text().splitlines()) <= STRANGERS_A_MINUTE
-    setting.log.note(ENTRY)
-    assert setting.lines()[-1]["left_out"] == 1000 - STRANGERS_A_MINUTE
+def lines_of(setting: Setting, entry: AuditEntry, count: int) -> int:
+    """Return how many lines somebody causes who tries it that often."""
+    before = len(setting.lines())
+    for _ in range(count):
+        setting.log.note(entry)
+    return len(setting.lines()) - before
+
+
+def replaced(entry: AuditEntry, **changes: Any) -> AuditEntry:
+    """Return an entry that differs in something."""
+    return msgspec.structs.replace(entry, **changes)
+
+
+def test_strangers(tmp_path: Path) -> None:
+    """Strangers cause few lines, each and all together, and how many were left out is said."""
+    setting = Setting(tmp_path, largest=10**6)
+    assert lines_of(setting, STRANGE, 1000) == LINES_A_MINUTE
+    assert lines_of(setting, replaced(STRANGE, address="203.0.113.10"), 1) == 1
+    assert setting.lines()[-1]["left_out"] == 1000 - LINES_A_MINUTE
+    many = [replaced(STRANGE, address=f"203.0.113.{number}") for number in range(100, 200)]
+    assert sum(lines_of(setting, one, 1) for one in many) == STRANGERS_A_MINUTE - LINES_A_MINUTE - 1
     setting.seconds += 60.0
-    setting.log.note(STRANGE)
-    last = setting.lines()[-1]
-    assert (last["who"], "left_out" in last) == ("", False)
+    assert lines_of(setting, STRANGE, 1) == 1
+    setting.log.close()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        replaced(ENTRY, outcome="refused"),
+        replaced(ENTRY, outcome="failed"),
+        replaced(ENTRY, role="viewer"),
+    ],
+)
+def test_those_we_know(tmp_path: Path, entry: AuditEntry) -> None:
+    """Who may not do much, or fails, causes few lines, and keeps nobody else's out."""
+    setting = Setting(tmp_path, largest=10**6)
+    assert lines_of(setting, entry, 1000) == LINES_A_MINUTE
+    assert lines_of(setting, replaced(entry, who="bob"), 1) == 1
+    assert lines_of(setting, STRANGE, 1) == 1
+    assert lines_of(setting, ENTRY, 200) == 200
+    setting.log.close()
 
 
 def test_size(setting: Setting) -> None:

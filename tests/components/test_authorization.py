@@ -14,6 +14,7 @@ from zope.interface.verify import verifyObject
 from tests.components.bench import ComponentBench
 from tests.tools import Logged, caller, result_of, start
 from txraker.access import configured_access
+from txraker.api.audit import AuditEntry
 from txraker.api.caller import NOBODY, TRUSTED, Caller, Role, Transport, Who
 from txraker.authorization import hashing
 from txraker.authorization.accounts import DAY, Accounts, open_accounts
@@ -26,7 +27,15 @@ from txraker.components.authorization.api_tokens import ApiTokenEndpoints
 from txraker.components.authorization.component import LOOK_EVERY, MOST_AT_ONCE, Authorization
 from txraker.components.authorization.sweep import Sweep
 from txraker.components.connection import ConnectionEndpoints
-from txraker.errors import ApiError, BadRequest, NotFound, TooManyRequests, Unauthorized, Unavailable
+from txraker.errors import (
+    ApiError,
+    BadRequest,
+    Forbidden,
+    NotFound,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+)
 from txraker.events import UserCreated, UserDeleted, UserLoggedOut
 from txraker.interfaces import IComponent
 from txraker.server_warnings import ServerWarnings
@@ -53,6 +62,7 @@ class Setting(ComponentBench):
     attempts: LoginAttempts = field(factory=LoginAttempts)
     load_problem: BaseException | None = field(default=None, init=False)
     told: list[object] = field(factory=list)
+    noted: list[AuditEntry] = field(factory=list)
     hold: list[Deferred[Any]] | None = field(default=None, init=False)
     warnings: ServerWarnings = field(factory=lambda: ServerWarnings(Logged().logger()))
 
@@ -88,6 +98,8 @@ class Setting(ComponentBench):
             self.attempts,
             sweep,
             names,
+            self.noted.append,
+            self.faults,
             self.events,
         )
         assert verifyObject(IComponent, component)
@@ -95,7 +107,7 @@ class Setting(ComponentBench):
         self.dispatcher.remove(self.dispatcher.endpoints())
         self.serve(component)
         self.serve(ApiTokenEndpoints(self.accounts, sweep, clock.seconds))
-        self.serve(ConnectionEndpoints(self.clients, self.gate))
+        self.serve(ConnectionEndpoints(self.clients, self.gate, self.noted.append))
         component.start()
 
     component: Authorization = field(init=False)
@@ -137,6 +149,12 @@ class SlowDatabase:
         """Hold work back."""
         self.held.append((work, Deferred()))
         return self.held[-1][1]
+
+    def work(self) -> None:
+        """Do all that was asked for."""
+        while self.held:
+            work, told = self.held.pop(0)
+            told.callback(result_of(self.database.run(work)))
 
 
 @pytest.fixture
@@ -397,8 +415,9 @@ def test_force_logins() -> None:
 def test_force_logins_before_users_are_known() -> None:
     """As long as it isn't known whether there are users, addresses aren't trusted."""
     setting = Setting(force_logins=True)
-    setting.accounts.is_loaded = False
+    setting.accounts = setting.gate.accounts = open_accounts(setting.database, at_once, setting.clock.seconds)
     assert setting.comes(HOME).who is NOBODY
+    assert setting.call("access.info", setting.comes(HOME))["login_required"] is True
 
 
 def test_restart(setting: Setting) -> None:
@@ -421,12 +440,20 @@ def test_no_database() -> None:
     for shown in ({"api_key": ""}, {"api_key": "txr_x"}, {"token": "x"}):
         with pytest.raises(Unavailable, match="the database is not open"):
             setting.comes(**shown)
-    with pytest.raises(BadRequest, match="Invalid Password"):
-        setting.log_in()
-    with pytest.raises(Unavailable):
-        setting.call("access.post_api_key")
-    with pytest.raises(Unavailable):
-        setting.call("access.post_user", username="bob", password="hidden")
+    for method, arguments in (
+        ("access.login", {"username": "ann", "password": "secret"}),
+        ("access.refresh_jwt", {"refresh_token": "x"}),
+        ("access.get_api_key", {}),
+        ("access.post_api_key", {}),
+        ("access.users.list", {}),
+        ("access.post_user", {"username": "bob", "password": "hidden"}),
+        ("access.delete_user", {"username": "ann"}),
+        ("access.tokens.list", {}),
+        ("access.post_token", {"name": "x"}),
+        ("access.delete_token", {"name": "x"}),
+    ):
+        with pytest.raises(Unavailable, match="the database is not open"):
+            setting.call(method, **arguments)
     assert setting.faults.seen == []
 
 
@@ -663,20 +690,138 @@ def test_api_key_is_not_needed_for_api_tokens() -> None:
     assert setting.comes(api_key=setting.call("access.post_token", name="x")["token"]).is_known
 
 
-@pytest.mark.parametrize("act", ["log_out", "delete"])
-def test_changes_one_after_the_other(setting: Setting, act: str) -> None:
-    """A user who was deleted or logged out stays so, whatever else was being done to it."""
+@pytest.fixture
+def slow(setting: Setting) -> SlowDatabase:
+    """Let the database do nothing until it is told to."""
     slow = SlowDatabase(setting.database)
-    setting.accounts._ledger._database = slow  # type: ignore[assignment]  # as far as accounts use one
+    setting.accounts.ledger.database = slow  # type: ignore[assignment]  # as far as accounts use one
+    return slow
+
+
+@pytest.mark.parametrize("act", ["log_out", "delete"])
+def test_changes_one_after_the_other(setting: Setting, slow: SlowDatabase, act: str) -> None:
+    """A user who was deleted or logged out stays so, whatever else was being done to it."""
+    token = setting.log_in()["token"]
     first = start(setting.accounts.delete("ann") if act == "delete" else setting.accounts.log_out("ann"))
     second = start(setting.accounts.log_out("ann"))
-    while slow.held:
-        work, told = slow.held.pop(0)
-        told.callback(result_of(setting.database.run(work)))
+    assert setting.comes(token=token).who is NOBODY
+    slow.work()
     assert (first.done, second.done) == (True, True)
     setting.renew()
     user = setting.accounts.users.get("ann")
     assert user is None if act == "delete" else user is not None and user.session is None
+
+
+@pytest.mark.parametrize("act", ["access.delete_user", "access.logout"])
+def test_taken_away_amid_a_change(setting: Setting, slow: SlowDatabase, act: str) -> None:
+    """What is taken away while something else of the same user is being written stays taken away."""
+    who = setting.comes(token=setting.log_in()["token"])
+    change = setting.begin("access.user.password", who, password="secret", new_password="new")
+    assert len(slow.held) == 1
+    is_deleted = act == "access.delete_user"
+    gone = setting.begin(act, username="ann") if is_deleted else setting.begin(act, who)
+    assert setting.comes(token="x").who is NOBODY
+    assert not setting.gate.is_current(who.who)
+    slow.work()
+    assert gone.error is None
+    assert isinstance(change.error, Unavailable)
+    setting.renew()
+    user = setting.accounts.users.get("ann")
+    assert user is None if is_deleted else user is not None and user.session is None
+    if not is_deleted:
+        assert setting.log_in(password="secret")
+
+
+def test_token_that_is_taken_back_does_nothing_more(setting: Setting, slow: SlowDatabase) -> None:
+    """However long the disk takes, what a token may is over at once, for connections and bridges, too."""
+    setting.accounts.ledger.database = setting.database
+    text = setting.call("access.post_token", name="evil", role="admin")["token"]
+    setting.call("access.post_token", name="other")
+    setting.accounts.ledger.database = slow  # type: ignore[assignment]  # as above
+    connection, evil = setting.connects(setting.comes(api_key=text).who)
+    setting.begin("access.delete_token", name="evil")
+    assert len(slow.held) == 1
+    assert connection.who is NOBODY
+    for method, arguments in (("access.post_api_key", {}), ("access.delete_token", {"name": "other"})):
+        assert isinstance(setting.begin(method, evil, **arguments).error, Unauthorized)
+    assert "other" in setting.accounts.keys.tokens
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("access.post_user", {"username": "eve", "password": "evil"}),
+        ("access.post_token", {"name": "eve", "role": "admin"}),
+    ],
+)
+def test_dismissed_while_waiting(
+    setting: Setting, slow: SlowDatabase, method: str, arguments: dict[str, str]
+) -> None:
+    """Who is dismissed while a change waits for another one to be written has asked in vain."""
+    who = setting.comes(token=setting.log_in()["token"])
+    setting.begin("access.post_token", name="first")
+    asked = setting.begin(method, who, **arguments)
+    setting.begin("access.delete_user", username="ann")
+    slow.work()
+    assert isinstance(asked.error, Unauthorized)
+    assert "eve" not in {*setting.accounts.users, *setting.accounts.keys.tokens}
+
+
+def test_disk_that_is_full_keeps_nobody_out(setting: Setting) -> None:
+    """Who knows the password gets in although the login can't be kept, and it is kept later."""
+    setting.clock.advance(91 * DAY)
+    setting.database.problem = StorageError(Path("txraker.db"), "the disk is full")
+    token = setting.log_in()["token"]
+    assert setting.comes(token=token).who.name == "ann"
+    setting.database.problem = None
+    setting.clock.advance(LOOK_EVERY)
+    setting.renew()
+    assert setting.comes(token=token).who.name == "ann"
+
+
+def test_clock_that_was_ahead(setting: Setting) -> None:
+    """What was made while the clock was years ahead is worth nothing once it is right."""
+    setting.clock.advance(3650 * DAY)
+    answer = setting.log_in()
+    assert setting.comes(token=answer["token"]).who.name == "ann"
+    setting.clock.rightNow -= 3650 * DAY
+    assert setting.comes(token=answer["token"]).who is NOBODY
+    assert setting.comes(token=setting.log_in()["token"]).who.name == "ann"
+
+
+def test_unix_socket_after_a_login(setting: Setting) -> None:
+    """A program on the unix socket that logged in goes on as itself when its user is gone."""
+    connection = MemoryConnection(transport=Transport.UNIX, otherwise=TRUSTED)
+    setting.clients.add(connection)
+    local = Caller(Transport.UNIX, "a program", TRUSTED, connection, otherwise=TRUSTED)
+    setting.call("access.login", local, username="ann", password="secret")
+    assert connection.who.name == "ann"
+    setting.call("access.delete_user", username="ann")
+    assert connection.who is TRUSTED
+
+
+def test_viewers_are_no_agents(setting: Setting) -> None:
+    """Who may only look can't take an agent's name and answer for it."""
+    about = {"client_name": "obico", "version": "1", "type": "agent", "url": ""}
+    for role in ("viewer", "operator"):
+        text = setting.call("access.post_token", name=role, role=role)["token"]
+        connection, who = setting.connects()
+        identified = setting.begin("server.connection.identify", who, **about, api_key=text)
+        assert isinstance(identified.error, Forbidden) is (role == "viewer")
+        assert connection.who.role is (Role.NOBODY if role == "viewer" else Role.OPERATOR)
+
+
+def test_who_was_let_in_is_noted(setting: Setting) -> None:
+    """A login and an identification are noted under the name of who was let in."""
+    setting.log_in()
+    text = setting.call("access.post_token", name="slicer")["token"]
+    _, who = setting.connects()
+    about = {"client_name": "x", "version": "1", "type": "web", "url": ""}
+    setting.call("server.connection.identify", who, **about, api_key=text)
+    assert [(entry.outcome, entry.who, entry.source) for entry in setting.noted] == [
+        ("let in", "ann", "moonraker"),
+        ("let in", "slicer", "api_token"),
+    ]
 
 
 @pytest.mark.parametrize("shown", ["access_token", "api_key"])

@@ -10,6 +10,7 @@ from attrs import define, field
 from tests.components.bench import ComponentBench, connected
 from tests.tools import caller
 from txraker.access import Access
+from txraker.api.audit import AuditEntry
 from txraker.api.caller import Transport
 from txraker.authorization.accounts import open_accounts
 from txraker.authorization.gate import Gate
@@ -29,12 +30,15 @@ class ConnectionBench(ComponentBench):
     """The endpoints on their bench."""
 
     clients: Clients = field(init=False)
+    noted: list[AuditEntry] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         self.clients = Clients(10, self.events)
         accounts = open_accounts(MemoryDatabase(MIGRATIONS), at_once, self.clock.seconds)
-        self.serve(ConnectionEndpoints(self.clients, Gate(Access(), accounts, self.clock.seconds)))
+        self.serve(
+            ConnectionEndpoints(self.clients, Gate(Access(), accounts, self.clock.seconds), self.noted.append)
+        )
 
     def join(self) -> MemoryConnection:
         """Let a client connect."""

@@ -149,6 +149,7 @@ def what_http_says(status: int, body: Any) -> str:
     if status == 401:
         assert body == {"error": {"code": 401, "message": "Unauthorized"}}
         return NOT_KNOWN
+    assert status not in (404, 405, 500), body
     return NOT_ENOUGH if status == 403 else LET_IN
 
 
@@ -156,7 +157,9 @@ def what_jsonrpc_says(answer: dict[str, Any]) -> str:
     """Return what a JSON-RPC answer says of who asked."""
     if answer.get("error") == UNAUTHORIZED:
         return NOT_KNOWN
-    return NOT_ENOUGH if answer.get("error", {}).get("code") == 403 else LET_IN
+    code = answer.get("error", {}).get("code")
+    assert code not in (-32601, 404, 500), answer
+    return NOT_ENOUGH if code == 403 else LET_IN
 
 
 def asker(world: World, person: Person, opened: ExitStack) -> Callable[[str, str, object], Any]:

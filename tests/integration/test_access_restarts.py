@@ -178,3 +178,38 @@ def test_database_that_is_broken(tmp_path: Path) -> None:
         new = {"username": "anybody", "password": PASSWORD}
         assert ask_from(HOME, port, "/access/user", "POST", new).status == 503
         assert "Traceback" not in process.log.read_text()
+
+
+def status_of(server: Server, path: str, **headers: str) -> int:
+    """Ask from ABROAD, until there is an answer."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return ask_from(ABROAD, server.port, path, **headers).status
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_database_that_others_have(tmp_path: Path) -> None:
+    """While another program has the database users are told to wait; once it lets go they are known again."""
+    with guarded_server(tmp_path, more="force_logins: True\n") as server:
+        user = server.add_user("ann", PASSWORD)
+        server.process.terminate()
+    with closing(server.database()) as other, twistd(tmp_path, "-d", str(server.data)) as process:
+        other.isolation_level = None
+        other.execute("BEGIN EXCLUSIVE")
+        server.process = process
+        shown = bearer(user["token"])
+        assert status_of(server, "/server/info", **shown) == 503
+        refresh = {"refresh_token": user["refresh_token"]}
+        assert ask_from(ABROAD, server.port, "/access/refresh_jwt", "POST", refresh).status == 503
+        assert server.log_in("ann", PASSWORD).status == 503
+        other.execute("ROLLBACK")
+        deadline = time.monotonic() + 2 * PATIENCE
+        while status_of(server, "/server/info", **shown) == 503:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert server.log_in("ann", PASSWORD).status == 200
+        info = ask_from(ABROAD, server.port, "/server/info", **shown).json["result"]
+        assert info["warnings"] == []

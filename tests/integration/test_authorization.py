@@ -390,3 +390,37 @@ def test_headers_that_keep_browsers_in_check(server: Server, path: str) -> None:
     assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["cache-control"] == "no-store"
+
+
+def test_preflight_uses_nothing_up(server: Server, user: dict[str, str]) -> None:
+    """A browser's preflight leaves a oneshot token to the request that follows."""
+    path = f"/server/info?token={server.oneshot(**bearer(user['token']))}"
+    assert ask_from(ABROAD, server.port, path, "OPTIONS").status == 204
+    assert ask_from(ABROAD, server.port, path).status == 200
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_scheme_of_a_token(server: Server, scheme: str) -> None:
+    """However the scheme is written, a wrong token is let in nowhere."""
+    assert not server.is_let_in(HOME, Authorization=f"{scheme} x")
+
+
+def test_audit_of_what_is_refused_at_the_door(tmp_path: Path) -> None:
+    """Forged origins and names, and who may not have the bridge, are in the audit log."""
+    with guarded_server(tmp_path) as server:
+        viewer = server.add_token("looking", "viewer")
+        for source, headers in (
+            (HOME, {"Origin": "http://evil.example"}),
+            (HOME, {"Host": "evil.example"}),
+        ):
+            assert ask_from(source, server.port, "/server/restart", "POST", {}, **headers).status == 403
+        with pytest.raises(AssertionError, match=" 403 "):
+            Visitor.come(ABROAD, server.port, "/klippysocket", X_Api_Key=viewer)
+        file = server.data / "audit" / "audit.log"
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+    refused = [(line["call"], line["who"], line["status"]) for line in lines if line["outcome"] == "refused"]
+    assert refused == [
+        ("POST /server/restart", "_TRUSTED_USER_", 403),
+        ("POST /server/restart", "", 403),
+        ("GET /klippysocket", "looking", 403),
+    ]

@@ -9,23 +9,25 @@ import msgspec
 
 from txraker.api.caller import Caller
 
-LONGEST_ARGUMENT = 300
-"""Characters that are noted of an argument."""
+LONGEST = 300
+"""Characters that are noted of anything; the middle of what is longer is left out."""
 
-Outcome = Literal["asked", "refused", "failed"]
+Outcome = Literal["asked", "let in", "refused", "failed"]
 
 
 class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line of the audit log, but for its time.
 
     A call is noted when it begins, as ``asked``, and once more if it fails; one that isn't permitted is just
-    ``refused``. ``status`` is the HTTP status of a refusal or failure. ``client`` is what the application at
-    the other end of a connection says it is.
+    ``refused``. Who has shown something good is ``let in``. ``source`` says where ``who`` is known,
+    ``status`` why it was refused or failed, as HTTP has it, and ``client`` what the application on a
+    connection says it is.
     """
 
     outcome: Outcome
     call: str
     who: str
+    source: str
     role: str
     address: str
     transport: str
@@ -45,19 +47,24 @@ def audit_entry(
     identity = caller.connection.identity if caller.connection is not None else None
     return AuditEntry(
         outcome,
-        call,
-        caller.who.name,
+        _short(call),
+        _short(caller.who.name),
+        caller.who.source,
         caller.who.role.name.lower(),
-        ", ".join(caller.addresses),
+        _short(", ".join(caller.addresses)),
         str(caller.transport.name).lower(),
         {name: _shown(value) for name, value in (arguments or {}).items()},
         status,
-        f"{identity.client_name} {identity.version}" if identity is not None else None,
+        _short(f"{identity.client_name} {identity.version}") if identity is not None else None,
     )
 
 
 def _shown(value: object) -> object:
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    text = str(value)
-    return text if len(text) <= LONGEST_ARGUMENT else text[:LONGEST_ARGUMENT] + "…"
+    return value if value is None or isinstance(value, bool | int | float) else _short(str(value))
+
+
+def _short(text: str) -> str:
+    if len(text) <= LONGEST:
+        return text
+    half = LONGEST // 2
+    return f"{text[:half]} … {len(text) - 2 * half} characters … {text[-half:]}"

@@ -19,6 +19,7 @@ from txraker.authorization import keys, passwords
 from txraker.authorization.hashing import Hashing
 from txraker.authorization.jwt import (
     ACCESS_LIFETIME,
+    CLOCK_IS_WRONG,
     BadToken,
     Claims,
     TokenMint,
@@ -26,7 +27,7 @@ from txraker.authorization.jwt import (
     import_libraries,
     new_key,
 )
-from txraker.authorization.keys import API_KEY_USER, ApiToken, Keys
+from txraker.authorization.keys import API_KEY_USER, UNKNOWN, ApiToken, Keys
 from txraker.authorization.ledger import Ledger, Statement
 from txraker.errors import BadRequest, Unauthorized, Unavailable
 from txraker.interfaces import IDatabase
@@ -74,37 +75,41 @@ class Tokens(msgspec.Struct, frozen=True):
 class Accounts:
     """Users, by their names. ``login_timeout`` (days) ends a login, however often it was refreshed.
 
-    ``keys`` are what opens without a login.
+    ``keys`` are what opens without a login; ``ledger`` tells who listens of changes.
     """
 
-    _ledger: Ledger
+    ledger: Ledger
     _hashing: Hashing
     _now: Callable[[], float]
     keys: Keys
     login_timeout: int = 90
     users: dict[str, User] = field(factory=dict, init=False)
-    is_loaded: bool = field(default=False, init=False)
     _mint: TokenMint | None = field(default=None, init=False)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether it is known who may."""
+        return self._mint is not None
 
     async def load(self) -> None:
         """Read everything, and make what a new server needs. Raises StorageError."""
-        async with self._ledger.changing():
-            kept = await self._ledger.read(_read)
+        async with self.ledger.changing():
+            kept = await self.ledger.read(_read)
             if kept.users:
                 await self._hashing.off_thread(import_libraries)
             self.users = {user.username: user for user in kept.users}
             self.keys.load(kept.secrets["api_key"].decode(), kept.tokens)
             self._mint = TokenMint(kept.secrets["signing_key"])
-            self.is_loaded = True
 
-    async def catch_up(self) -> None:
-        """Write what couldn't be written before. Raises StorageError."""
-        await self._ledger.catch_up()
+    def check_loaded(self) -> None:
+        """Raise Unavailable until it is known who may."""
+        if not self.is_loaded:
+            raise Unavailable(UNKNOWN)
 
     def who_has_token(self, token: str, token_type: TokenType = "access") -> Who:
         """Return the user who shows a JSON Web Token. Raises Unauthorized for one that isn't good."""
-        if self._mint is None or not self.users:
-            raise Unauthorized
+        if self._mint is None:
+            raise Unavailable(UNKNOWN)
         try:
             claims = self._mint.read(token, token_type, self._now())
         except BadToken:
@@ -124,18 +129,20 @@ class Accounts:
     async def log_in(self, username: str, password: str, *, is_known: bool) -> tuple[User, Tokens] | None:
         """Return a user with tokens of its login, which begins unless it has already.
 
-        Returns None for a wrong password, after as long for a user who isn't there. Raises Unavailable and
-        StorageError.
+        Returns None for a wrong password, after as long for a user who isn't there. A disk that is full keeps
+        nobody out. Raises Unavailable.
         """
+        self.check_loaded()
         kept = self.users[username].password if username in self.users else passwords.NOBODYS
         is_right = await self._hashing.matches(password, kept, is_known=is_known)
-        async with self._ledger.changing():
+        async with self.ledger.changing():
             user = self.users.get(username)
             if not is_right or user is None or user.password != kept:
                 return None
             if not self._is_logged_in(user):
                 user = msgspec.structs.replace(user, session=secrets.token_hex(16), session_began=self._now())
-                await self._put(user)
+                await self.ledger.write_or_owe(("user", username), _kept(user))
+                self.users[username] = user
             return user, self._tokens(user)
 
     async def create(
@@ -145,15 +152,18 @@ class Accounts:
 
         ``may`` raises if that must not be any more. Raises BadRequest when there is one of that name.
         """
+        self.check_loaded()
         await self._hashing.off_thread(import_libraries)
         kept = await self._hashing.hashed(password, is_known=True)
-        async with self._ledger.changing():
+        async with self.ledger.changing():
             may()
             if username in self.users:
                 raise BadRequest(f"User {username} already exists")
             now = self._now()
             user = User(username, kept, "moonraker", int(role), now, secrets.token_hex(16), now)
-            await self._put(user)
+            columns = f"INSERT INTO users ({_COLUMNS}) VALUES ({_MARKS})"
+            await self._put(user, Statement(columns, msgspec.structs.astuple(user)))
+            self.ledger.changed()
             return user, self._tokens(user)
 
     async def change_password(
@@ -163,11 +173,12 @@ class Accounts:
 
         ``may`` raises if that must not be any more.
         """
+        self.check_loaded()
         kept = self.users[username].password if username in self.users else passwords.NOBODYS
         if not await self._hashing.matches(password, kept, is_known=True):
             return False
         replacement = await self._hashing.hashed(new_password, is_known=True)
-        async with self._ledger.changing():
+        async with self.ledger.changing():
             may()
             user = self.users.get(username)
             if user is None or user.password != kept:
@@ -181,30 +192,30 @@ class Accounts:
 
     async def log_out(self, username: str) -> None:
         """End a user's login and with it every token of it, at once, whether that can be written or not."""
-        async with self._ledger.changing():
-            user = self.users.get(username)
-            if user is not None:
-                self.users[username] = user = msgspec.structs.replace(user, session=None)
-                await self._ledger.withdraw(("user", username), _kept(user))
+        user = self.users.get(username)
+        if user is not None:
+            self.users[username] = user = msgspec.structs.replace(user, session=None)
+            await self.ledger.withdraw(("user", username), _kept(user))
 
     async def delete(self, username: str) -> None:
         """Forget a user, at once, whether that can be written or not.
 
         Raises BadRequest for one who isn't there, unless that couldn't be written before.
         """
-        async with self._ledger.changing():
-            row = ("user", username)
-            if self.users.pop(username, None) is None and not self._ledger.is_due(row):
-                raise BadRequest(f"No registered user: {username}")
-            statement = Statement("DELETE FROM users WHERE username = ?", (username,))
-            await self._ledger.withdraw(row, statement)
+        self.check_loaded()
+        row = ("user", username)
+        if self.users.pop(username, None) is None and not self.ledger.is_due(row):
+            raise BadRequest(f"No registered user: {username}")
+        await self.ledger.withdraw(row, Statement("DELETE FROM users WHERE username = ?", (username,)))
 
-    async def _put(self, user: User) -> None:
-        await self._ledger.write(("user", user.username), _kept(user))
+    async def _put(self, user: User, statement: Statement | None = None) -> None:
+        await self.ledger.write(("user", user.username), statement or _kept(user))
         self.users[user.username] = user
 
     def _is_logged_in(self, user: User) -> bool:
-        return user.session is not None and user.session_began + self.login_timeout * DAY > self._now()
+        """Say whether a login lasts; one that is to begin yet is of a clock that was wrong."""
+        age = self._now() - user.session_began
+        return user.session is not None and -CLOCK_IS_WRONG < age < self.login_timeout * DAY
 
     def _tokens(self, user: User) -> Tokens:
         ends = user.session_began + self.login_timeout * DAY
@@ -212,7 +223,7 @@ class Accounts:
 
     def _token(self, user: User, token_type: TokenType, expires: float) -> str:
         if self._mint is None or user.session is None:
-            raise Unavailable("Nobody can log in: the database is not open")
+            raise Unavailable(UNKNOWN)
         return self._mint.make(Claims(user.username, user.session, token_type), self._now(), expires)
 
 

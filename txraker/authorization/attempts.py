@@ -12,11 +12,10 @@ Who comes by way of a proxy may claim several addresses, of which just one is tr
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from ipaddress import IPv6Address, IPv6Network
 
 from attrs import Factory, define
 
-from txraker.access import parse_address
+from txraker.access import origin
 
 FREE = 5
 """Failures in a row for one address and user before waiting begins."""
@@ -32,9 +31,6 @@ FORGOTTEN_AFTER = 3600.0
 
 MOST_REMEMBERED = 2000
 """Pairs of address and user whose failures are remembered, and as many addresses."""
-
-_NETWORK_BITS = 64
-"""One host on IPv6 has all addresses of a network of this size."""
 
 
 @define
@@ -119,14 +115,6 @@ class LoginAttempts:
                 failures.less(count, free)
                 if not failures.count:
                     del memory[key]
-
-
-def origin(address: str) -> str:
-    """Return what stands for all addresses that somebody at this one may have as well."""
-    parsed = parse_address(address)
-    if isinstance(parsed, IPv6Address):
-        return str(IPv6Network((parsed, _NETWORK_BITS), strict=False))
-    return address
 
 
 def origins(addresses: Iterable[str]) -> set[str]:

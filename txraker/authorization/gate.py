@@ -102,7 +102,7 @@ class Gate:
 
     def who_has_token(self, text: str) -> Who:
         """Return who shows a user's token or an API token. Raises Unauthorized and Unavailable."""
-        self._check_loaded()
+        self.accounts.check_loaded()
         if text.startswith(PREFIX):
             return self.accounts.keys.who_has_token(text)
         return self.accounts.who_has_token(text)
@@ -113,13 +113,9 @@ class Gate:
             return self.who_has_token(text)
         if not self.enable_api_key:
             raise Unauthorized("API Key authentication is disabled")
-        self._check_loaded()
+        self.accounts.check_loaded()
         return self.accounts.keys.who_has_api_key(text)
 
     def oneshot_token(self, who: Who, addresses: Sequence[str]) -> str:
         """Return a token that stands for somebody in one request from the same addresses."""
         return self.oneshot.give(who, addresses, self.now())
-
-    def _check_loaded(self) -> None:
-        if not self.accounts.is_loaded:
-            raise Unavailable("Users and keys aren't known: the database is not open")

@@ -16,6 +16,9 @@ from attrs import define, field
 ACCESS_LIFETIME: Final = 3600.0
 """Seconds for which an access token is good. Contract: "Login User" of Moonraker's API."""
 
+CLOCK_IS_WRONG: Final = 86400.0
+"""Seconds by which a time may lie ahead of now: what a clock made that was wrong isn't good for years."""
+
 KEY_BYTES: Final = 32
 
 _ALGORITHM: Final = "EdDSA"
@@ -79,14 +82,16 @@ class TokenMint:
                 self._private_key().public_key(),
                 algorithms=[_ALGORITHM],
                 issuer=_ISSUER,
-                options={"require": ["exp", "iss"], "verify_exp": False, "verify_iat": False},
+                options={"require": ["exp", "iat", "iss"], "verify_exp": False, "verify_iat": False},
             )
             claims = msgspec.convert(said, Claims)
-            expires = float(said["exp"])
+            expires, made = float(said["exp"]), float(said["iat"])
         except (jwt.InvalidTokenError, msgspec.ValidationError, TypeError, ValueError) as problem:
             raise BadToken("The token is not valid") from problem
         if expires <= now:
             raise BadToken("The token has expired")
+        if made > now + CLOCK_IS_WRONG:
+            raise BadToken("The token is of a time to come")
         if claims.token_type != token_type:
             raise BadToken(f"The token is no {token_type} token")
         return claims

@@ -26,6 +26,8 @@ API_KEY_USER: Final = "_API_KEY_USER_"
 PREFIX: Final = "txr_"
 """How tokens begin, so that they are told from other credentials, and found where they don't belong."""
 
+UNKNOWN: Final = "Users and keys aren't known: the database is not open"
+
 MOST_TOKENS: Final = 200
 """Tokens that may be there at once."""
 
@@ -67,14 +69,21 @@ class Keys:
         for token in tokens:
             self._put(token)
 
+    def check_loaded(self) -> None:
+        """Raise Unavailable until it is known which keys there are."""
+        if not self.api_key:
+            raise Unavailable(UNKNOWN)
+
     def who_has_api_key(self, key: str) -> Who:
         """Return who shows the API key. Raises Unauthorized for any other text."""
-        if not self.api_key or not hmac.compare_digest(key.encode(), self.api_key.encode()):
+        self.check_loaded()
+        if not hmac.compare_digest(key.encode(), self.api_key.encode()):
             raise Unauthorized("Invalid API Key")
         return Who(API_KEY_USER, Role.ADMIN, key=_digest(key))
 
     def who_has_token(self, text: str) -> Who:
         """Return what is known of who shows a token. Raises Unauthorized for one that isn't good."""
+        self.check_loaded()
         token = self._by_digest.get(_digest(text))
         if token is None or self._has_expired(token):
             raise Unauthorized
@@ -94,6 +103,7 @@ class Keys:
 
         ``may`` raises if it must not be any more. Raises BadRequest when the name is taken.
         """
+        self.check_loaded()
         text = PREFIX + secrets.token_urlsafe(32)
         async with self._ledger.changing():
             may()
@@ -103,31 +113,29 @@ class Keys:
                 raise BadRequest(f"There are {MOST_TOKENS} API tokens already")
             token = ApiToken(name, _digest(text), int(role), self._now(), created_by, expires_on)
             values = msgspec.structs.astuple(token)
-            statement = f"INSERT OR REPLACE INTO api_tokens ({_COLUMNS}) VALUES ({_MARKS})"
+            statement = f"INSERT INTO api_tokens ({_COLUMNS}) VALUES ({_MARKS})"
             await self._ledger.write(("api token", name), Statement(statement, values))
             self._put(token)
         return token, text
 
     async def take_back(self, name: str) -> None:
         """Forget a token, at once, whether that can be written or not. Raises NotFound and StorageError."""
-        async with self._ledger.changing():
-            row = ("api token", name)
-            if name not in self.tokens and not self._ledger.is_due(row):
-                raise NotFound(f"There is no API token '{name}'")
-            token = self.tokens.pop(name, None)
-            if token is not None:
-                del self._by_digest[token.digest]
-            await self._ledger.withdraw(row, Statement("DELETE FROM api_tokens WHERE name = ?", (name,)))
+        self.check_loaded()
+        row = ("api token", name)
+        if name not in self.tokens and not self._ledger.is_due(row):
+            raise NotFound(f"There is no API token '{name}'")
+        token = self.tokens.pop(name, None)
+        if token is not None:
+            del self._by_digest[token.digest]
+        await self._ledger.withdraw(row, Statement("DELETE FROM api_tokens WHERE name = ?", (name,)))
 
     async def new_api_key(self) -> str:
         """Replace the API key; the old one is no good from then on, whether that can be written or not."""
-        if not self.api_key:
-            raise Unavailable("There is no API key: the database is not open")
-        async with self._ledger.changing():
-            self.api_key = key = secrets.token_hex(16)
-            statement = Statement("UPDATE secrets SET value = ? WHERE name = 'api_key'", (key.encode(),))
-            await self._ledger.withdraw("api key", statement)
-            return key
+        self.check_loaded()
+        self.api_key = key = secrets.token_hex(16)
+        statement = Statement("UPDATE secrets SET value = ? WHERE name = 'api_key'", (key.encode(),))
+        await self._ledger.withdraw("api key", statement)
+        return key
 
     def _put(self, token: ApiToken) -> None:
         self.tokens[token.name] = self._by_digest[token.digest] = token

@@ -125,8 +125,9 @@ class LogFile:
         if self._file is None:
             return
         try:
-            self._size += self._file.write(text)
+            self._file.write(text)
             self._file.flush()
+            self._size += len(text.encode(errors="replace"))
         except OSError as problem:
             self._set_problem(self._words(problem))
         else:

@@ -52,7 +52,9 @@ class UnixClient(Protocol):
     def connectionMade(self) -> None:
         """Begin."""
         self._present.add(self)
-        self._link = Link(self._service, self, Caller(Transport.UNIX, self._identity(), TRUSTED))
+        self._link = Link(
+            self._service, self, Caller(Transport.UNIX, self._identity(), TRUSTED, otherwise=TRUSTED)
+        )
         self._writer = StreamWriter(self.transport, self._link.drained)
         self._writer.start()
         self._reading = Reading(self.transport)

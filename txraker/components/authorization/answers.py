@@ -50,7 +50,7 @@ class Users(msgspec.Struct, frozen=True):
 
 
 class AccessInfo(msgspec.Struct, frozen=True):
-    """How one can get in; `trusted` says whether the address is trusted while no login is required."""
+    """How one can get in; `trusted` says whether the address is trusted, which a required login overrides."""
 
     default_source: str
     available_sources: list[str]

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from txraker.api.caller import Caller, Role
 from txraker.api.endpoint import DELETE, GET, POST, endpoint
-from txraker.authorization.accounts import DAY, Accounts
+from txraker.authorization.accounts import DAY, RESERVED, Accounts
 from txraker.authorization.keys import ApiToken
 from txraker.components.authorization.answers import (
     ApiTokenAction,
@@ -40,6 +40,7 @@ class ApiTokenEndpoints:
     @endpoint("access.tokens.list", GET, "/access/tokens/list", role=Role.ADMIN)
     async def tokens(self, caller: Caller) -> ApiTokens:
         """Return all API tokens, without what they are shown by."""
+        self._accounts.check_loaded()
         return ApiTokens([_about(token) for token in self._accounts.keys.tokens.values()])
 
     @endpoint("access.post_token", POST, "/access/token", role=Role.ADMIN, audit=("name", "role"))
@@ -55,6 +56,8 @@ class ApiTokenEndpoints:
     ) -> NewApiToken:
         """Make an API token. It is shown as `X-Api-Key`, as a bearer token, or to identify a connection."""
         check_name("name", name)
+        if name in RESERVED:
+            raise BadRequest(f"Invalid argument 'name': '{name}' means somebody else")
         expires_on = self._now() + days * DAY if days else None
         token, text = await self._accounts.keys.create(
             name, Role[role.upper()], expires_on, caller.who.name, self._sweep.still(caller)
@@ -63,11 +66,8 @@ class ApiTokenEndpoints:
 
     @endpoint("access.delete_token", DELETE, "/access/token", role=Role.ADMIN, audit=("name",))
     async def delete_token(self, caller: Caller, *, name: NameParameter) -> ApiTokenAction:
-        """Take an API token back; connections that were let in by it are nobody's at once."""
-        try:
-            await self._accounts.keys.take_back(name)
-        finally:
-            self._sweep.dismiss()
+        """Take an API token back; connections that it let in end to be its own at once."""
+        await self._accounts.keys.take_back(name)
         return ApiTokenAction(name, "token_deleted")
 
 

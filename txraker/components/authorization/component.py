@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Annotated
 
-from attrs import define, field
+from attrs import define, evolve, field
 from msgspec import Meta
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from zope.interface import implementer
 
+from txraker.api.audit import AuditEntry, audit_entry
 from txraker.api.caller import Caller, Role, Transport
 from txraker.api.endpoint import DELETE, GET, POST, endpoint
 from txraker.authorization import passwords
@@ -39,6 +39,7 @@ from txraker.components.authorization.api_tokens import check_name
 from txraker.components.authorization.sweep import Sweep
 from txraker.errors import BadRequest, TooManyRequests, Unauthorized, Unavailable
 from txraker.events import Events, UserCreated, UserDeleted, UserLoggedOut, Username
+from txraker.faults import FaultReport, run_aside
 from txraker.interfaces import IComponent
 
 MOST_AT_ONCE = 2
@@ -65,6 +66,8 @@ class Authorization:
     _attempts: LoginAttempts
     _sweep: Sweep
     _names: TrustedNames
+    _audit: Callable[[AuditEntry], None]
+    _report_fault: FaultReport
     _events: Events
     _started: float = field(default=0.0, init=False)
     _looking: LoopingCall = field(init=False)
@@ -73,30 +76,34 @@ class Authorization:
     name = "authorization"
 
     def __attrs_post_init__(self) -> None:
-        self._looking = LoopingCall(lambda: Deferred.fromCoroutine(self._look()))
+        self._looking = LoopingCall(
+            lambda: run_aside(self._look(), "looking after logins", self._report_fault)
+        )
         self._looking.clock = self._clock
 
     def start(self) -> None:
         self._started = self._clock.seconds()
+        self._accounts.ledger.listen(self._sweep.dismiss)
         self._looking.start(LOOK_EVERY, now=False)
         self._names.start()
 
     def stop(self) -> None:
         self._names.stop()
+        self._accounts.ledger.forget(self._sweep.dismiss)
         if self._looking.running:
             self._looking.stop()
 
     async def _look(self) -> None:
         self._sweep.dismiss()
         with suppress(Unavailable):  # who asked for it was told, and it will be tried again
-            await self._accounts.catch_up()
+            await self._accounts.ledger.catch_up()
 
     @endpoint("access.info", GET, "/access/info", role=Role.NOBODY)
     async def info(self, caller: Caller) -> AccessInfo:
         """Return how one can get in."""
         is_local = caller.transport is Transport.UNIX
         trusted = is_local or all(map(self._gate.access.trusts, caller.addresses))
-        return AccessInfo(SOURCE, [SOURCE], self._gate.force_logins and bool(self._accounts.users), trusted)
+        return AccessInfo(SOURCE, [SOURCE], self._gate.login_required, trusted)
 
     @endpoint("access.login", POST, "/access/login", role=Role.NOBODY, audit=("username",))
     async def login(
@@ -116,6 +123,7 @@ class Authorization:
             raise BadRequest("Invalid Password")
         self._attempts.succeeded(caller.addresses, username)
         user, tokens = logged_in
+        self._audit(audit_entry("let in", "access.login", evolve(caller, who=who_is(user))))
         if caller.connection is not None:
             caller.connection.authorize(who_is(user))
         return LoggedIn(username, tokens.access, tokens.refresh, user.source, "user_logged_in")
@@ -128,7 +136,6 @@ class Authorization:
             await self._accounts.log_out(username)
         finally:
             self._events.emit(UserLoggedOut(Username(username)))
-            self._sweep.dismiss()
         return UserAction(username, "user_logged_out")
 
     @endpoint("access.get_user", GET, "/access/user")
@@ -157,7 +164,6 @@ class Authorization:
             username, password, Role[role.upper()], self._sweep.still(caller)
         )
         self._events.emit(UserCreated(Username(username)))
-        self._sweep.dismiss()
         return LoggedIn(username, tokens.access, tokens.refresh, user.source, "user_created")
 
     @endpoint("access.delete_user", DELETE, "/access/user", role=Role.ADMIN, audit=("username",))
@@ -173,12 +179,12 @@ class Authorization:
         finally:
             if is_there:
                 self._events.emit(UserDeleted(Username(username)))
-                self._sweep.dismiss()
         return UserAction(username, "user_deleted")
 
     @endpoint("access.users.list", GET, "/access/users/list", role=Role.ADMIN)
     async def users(self, caller: Caller) -> Users:
         """Return all users."""
+        self._accounts.check_loaded()
         known = self._accounts.users.values()
         return Users([UserInfo(user.username, user.source, user.created_on) for user in known])
 
@@ -203,7 +209,7 @@ class Authorization:
         self._attempts.succeeded(caller.addresses, username)
         return UserAction(username, "user_password_reset")
 
-    @endpoint("access.refresh_jwt", POST, "/access/refresh_jwt", role=Role.NOBODY)
+    @endpoint("access.refresh_jwt", POST, "/access/refresh_jwt", role=Role.NOBODY, audit=None)
     async def refresh_jwt(
         self,
         caller: Caller,
@@ -233,15 +239,13 @@ class Authorization:
     @endpoint("access.get_api_key", GET, "/access/api_key", role=Role.ADMIN)
     async def get_api_key(self, caller: Caller) -> str:
         """Return the API key."""
+        self._accounts.check_loaded()
         return self._accounts.keys.api_key
 
     @endpoint("access.post_api_key", POST, "/access/api_key", role=Role.ADMIN)
     async def post_api_key(self, caller: Caller) -> str:
         """Replace the API key and return the new one. Connections by the old one are nobody's."""
-        try:
-            return await self._accounts.keys.new_api_key()
-        finally:
-            self._sweep.dismiss()
+        return await self._accounts.keys.new_api_key()
 
     @contextmanager
     def _try(self, caller: Caller, username: str) -> Iterator[None]:
@@ -270,9 +274,10 @@ class Authorization:
             self._trying = +self._trying
 
     def _user_of(self, caller: Caller, refusal: str) -> str:
-        if not caller.who.is_user or caller.who.name not in self._accounts.users:
+        user = self._accounts.users.get(caller.who.name)
+        if not caller.who.is_user or user is None or user.session != caller.who.session:
             raise BadRequest(refusal.format(caller.who.name))
-        return caller.who.name
+        return user.username
 
     def _refuse_reserved(self, username: str) -> None:
         if username in RESERVED:

@@ -17,7 +17,7 @@ POLICY_VIOLATION = 1008
 
 @define(eq=False)
 class Sweep:
-    """Goes through the connections. The unix socket is for whoever may open it."""
+    """Goes through the connections. Who may open the unix socket is trusted on it."""
 
     _gate: Gate
     _clients: Clients
@@ -25,10 +25,12 @@ class Sweep:
     def dismiss(self) -> None:
         """Let connections belong to who they are by their address alone, or to nobody, and end bridges."""
         for connection in self._clients:
-            if connection.transport is not Transport.UNIX and not self._may_stay(connection):
-                otherwise = connection.otherwise
-                may_be = otherwise is not TRUSTED or self._trusts(connection.address)
-                connection.authorize(otherwise if may_be else NOBODY)
+            if connection.transport is Transport.UNIX:
+                if connection.who is not TRUSTED and not self._gate.is_current(connection.who):
+                    connection.authorize(TRUSTED)
+            elif not self._may_stay(connection):
+                may_be = connection.otherwise is TRUSTED and self._trusts(connection.address)
+                connection.authorize(TRUSTED if may_be else NOBODY)
         for bridge in list(self._clients.bridges):
             if not self._may_stay(bridge):
                 bridge.close(POLICY_VIOLATION, "Unauthorized")

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES, HTTPChannel
 from twisted.web.server import Request, Site
 
+from txraker.access import origin
 from txraker.api.caller import Caller
 from txraker.errors import ApiError, HeadersTooLarge, PayloadTooLarge, Unauthorized
 from txraker.reactor import Stream
@@ -236,7 +237,8 @@ class LimitedSite(Site):
         address = channel.peer_address()
         if self._is_proxy(address):
             return len(self.channels) < MOST_CONNECTIONS
-        of_address = sum(known.peer_address() == address for known in self.channels)
+        place = origin(address)
+        of_address = sum(origin(known.peer_address()) == place for known in self.channels)
         return of_address < MOST_OF_ONE and len(self.channels) < MOST_CONNECTIONS * 9 // 10
 
     def finish_connections(self) -> None:

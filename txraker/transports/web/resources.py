@@ -16,6 +16,7 @@ from zope.interface import implementer
 from txraker import __version__
 from txraker.access import Access, client_addresses
 from txraker.api.arguments import parse_query
+from txraker.api.audit import audit_entry
 from txraker.api.caller import NOBODY, TRUSTED, Caller, Transport
 from txraker.api.dispatch import Dispatcher
 from txraker.api.endpoint import Endpoint
@@ -85,6 +86,14 @@ class Door:
             otherwise = NOBODY
         return Caller(transport, address, who, None, tuple(others), otherwise)
 
+    def note_refusal(self, request: Request, error: ApiError) -> None:
+        """Note in the audit log that a request was refused before it got as far as an endpoint."""
+        limited: LimitedRequest = request  # type: ignore[assignment]  # our site makes no others
+        stranger = Caller(Transport.HTTP, self._addresses(request)[0], NOBODY)
+        call = f"{request.method.decode('latin-1')} {request.path.decode('latin-1')}"
+        refusal = audit_entry("refused", call, limited.caller or stranger, status=error.http_status)
+        self.dispatcher.audit(refusal)
+
     def trusts(self, request: Request) -> bool:
         """Say whether the sender of a request seems to be known, before its body is there."""
         try:
@@ -105,7 +114,7 @@ def _shown(request: Request) -> Shown:
     """Return what a request shows of who makes it. Contract: Moonraker's authorization API."""
     query = parse_query(request.uri.partition(b"?")[2])
     kind, _, bearer = (header(request, "Authorization") or "").strip().partition(" ")
-    if kind != "Bearer":
+    if kind.lower() != "bearer":
         bearer = header(request, "X-Access-Token") or str(query.get("access_token", ""))
     key = (header(request, "X-Api-Key") or "").strip()
     return Shown(bearer.strip() or None, key or None, str(query.get("token", "")) or None)
@@ -133,6 +142,8 @@ class Leaf:
             add_cors_headers(request, self.door.access)
             self.respond(request)
         except ApiError as error:
+            if isinstance(error, Forbidden):
+                self.door.note_refusal(request, error)
             write_error(request, error)
         except Exception as fault:
             write_error(request, InternalError(self.door.report_fault("an HTTP request", fault)))
@@ -192,12 +203,12 @@ class ApiResource(Leaf):
     prefix: str = ""
 
     def respond(self, request: Request) -> None:
-        caller = self.door.caller(request, Transport.HTTP)
         path = request.path.decode("latin-1").removeprefix(self.prefix)
         method = request.method.decode("latin-1")
         if method == "OPTIONS":
             self._say_options(request, path)
             return
+        caller = self.door.caller(request, Transport.HTTP)
         endpoint = self._find(caller, path, method)
         if not endpoint.reads_only:
             self.refuse_foreign(request)
