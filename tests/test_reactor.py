@@ -77,7 +77,7 @@ def test_few_at_once(reactor: Turns, threads: OwnThreads, hanging: Event) -> Non
 
 
 def test_nobody_wants_it_any_more(reactor: Turns, threads: OwnThreads, hanging: Event) -> None:
-    """Work that was cancelled while it waited isn't done, and what comes of work that has begun is ignored."""
+    """Work that was cancelled while it waited isn't done; what comes of other such work is ignored."""
     done: list[int] = []
     once = Event()
     wanted_before: list[Deferred[Any]] = [
