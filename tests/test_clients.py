@@ -7,7 +7,7 @@ from attrs import define
 from zope.interface.verify import verifyObject
 
 from tests.tools import Faults
-from txraker.api.caller import Transport
+from txraker.api.caller import TRUSTED, Transport
 from txraker.clients import ClientIdentity, Clients
 from txraker.errors import BadRequest
 from txraker.events import AgentConnected, AgentDisconnected, Events, GcodeResponse
@@ -37,6 +37,7 @@ class Bridge:
     """A websocket that takes no part in the API."""
 
     address = "192.0.2.1"
+    who = TRUSTED
 
     def close(self, code: int, reason: str) -> None:
         """Do nothing."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from twisted.internet.defer import DeferredLock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import Logger, LogPublisher
 
-from txraker.assembly import assemble
+from txraker.assembly import Lasting, assemble
+from txraker.authorization.accounts import open_accounts
+from txraker.authorization.audit import AuditLog
 from txraker.config.configuration import Configuration
 from txraker.describe import declared_endpoints, documents
 from txraker.events import NOTIFICATIONS
+from txraker.storage.schema import MIGRATIONS
 from txraker.system.logfile import LogFile
+from txraker.testing.database import MemoryDatabase
+from txraker.testing.threads import at_once
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +38,17 @@ async def no_restart() -> None:
 
 def test_everything_served_is_described(tmp_path: Path) -> None:
     """A server answers just the endpoints that the description is made from."""
+    file = LogFile(tmp_path / "x.log", str, print)
     assembly = assemble(
         MemoryReactorClock(),  # type: ignore[arg-type]  # it provides what a Reactor is
         Configuration.defaults(tmp_path),
-        Logger(observer=LogPublisher()),
-        LogFile(tmp_path / "x.log", str, print),
-        DeferredLock(),
+        Lasting(
+            Logger(observer=LogPublisher()),
+            file,
+            open_accounts(MemoryDatabase(MIGRATIONS), at_once, time.time),
+            AuditLog(file, time.monotonic),
+            at_once,
+        ),
         no_restart,
     )
     assert {endpoint.name for endpoint in assembly.endpoints()} == {

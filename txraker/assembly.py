@@ -6,24 +6,31 @@ Nothing is looked up: each part is given its collaborators here, in an order wit
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from socket import gethostname
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-from attrs import define, field
-from twisted.internet.defer import CancelledError, DeferredLock, maybeDeferred
+from attrs import define, field, frozen
+from twisted.internet.defer import CancelledError, DeferredLock
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
-from twisted.internet.tcp import Port
 from twisted.logger import Logger
 
 from txraker.access import configured_access
 from txraker.api.dispatch import Dispatcher
 from txraker.api.endpoint import Endpoint, endpoints_of
+from txraker.authorization.accounts import Accounts
+from txraker.authorization.attempts import LoginAttempts
+from txraker.authorization.audit import AuditLog
+from txraker.authorization.gate import Gate
+from txraker.authorization.names import TrustedNames, system_resolver
 from txraker.clients import Clients
+from txraker.components.authorization.api_tokens import ApiTokenEndpoints
+from txraker.components.authorization.component import Authorization
+from txraker.components.authorization.sweep import Sweep
 from txraker.components.connection import ConnectionEndpoints
 from txraker.components.data_store.component import DataStore
 from txraker.components.extensions import ExtensionEndpoints
@@ -33,7 +40,6 @@ from txraker.components.machine.assembly import load_machine
 from txraker.components.proc_stats import ProcStats
 from txraker.components.server import ServerEndpoints
 from txraker.config.configuration import Configuration
-from txraker.config.errors import ConfigError
 from txraker.config.options import (
     AuthorizationOptions,
     DataStoreOptions,
@@ -51,13 +57,16 @@ from txraker.events import (
     Notification,
     ProcStatUpdate,
     ServiceStateChanged,
+    UserCreated,
+    UserDeleted,
+    UserLoggedOut,
 )
 from txraker.faults import FaultReport, fault_report
 from txraker.interfaces import ILogFile
 from txraker.klippy.client import KlippyClient
 from txraker.klippy.socket import OneTryUnixEndpoint, PatientUnixEndpoint, socket_finder
 from txraker.loader import ComponentLoader
-from txraker.reactor import Reactor, off_thread
+from txraker.reactor import OffThread, Reactor, off_thread
 from txraker.server_warnings import ServerWarnings
 from txraker.system.host.statistics import HostStatistics
 from txraker.system.host.throttling import find_throttled_bits
@@ -65,7 +74,7 @@ from txraker.system.klipper_log import KlipperLog
 from txraker.system.rolled import MIB, LogLimits
 from txraker.transports.bridge import BridgeUpgrade
 from txraker.transports.link import LinkService
-from txraker.transports.listen import listen
+from txraker.transports.listen import Entrance, entrance, find_credentials
 from txraker.transports.unix import LocalPort, UnixClients
 from txraker.transports.web.request import LimitedSite
 from txraker.transports.web.resources import Door
@@ -80,6 +89,9 @@ BROADCAST: tuple[type[Notification], ...] = (
     ServiceStateChanged,
     ProcStatUpdate,
     CpuThrottled,
+    UserCreated,
+    UserDeleted,
+    UserLoggedOut,
 )
 """The events that every client is told of."""
 
@@ -106,19 +118,14 @@ class Assembly:
     _components: ComponentLoader
     _logs: Logs
     _site: LimitedSite
+    entrance: Entrance
     _local: LocalSocket
     warnings: ServerWarnings
-    _log: Logger
     _report_fault: FaultReport
     _dispatcher: Dispatcher
     log_options: LogOptions
-    _port: IListeningPort | None = field(default=None, init=False)
+    login_timeout: int
     _local_port: LocalPort | None = field(default=None, init=False)
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """The host and port it is configured to listen on."""
-        return (self._options.host, self._options.port)
 
     @property
     def klippy_version(self) -> str | None:
@@ -134,28 +141,13 @@ class Assembly:
         """Return what it answers, apart from what Klippy adds."""
         return self._dispatcher.endpoints()
 
-    def listen(self) -> None:
-        """Answer from now on. Raises CannotListenError."""
-        if self._port is None:
-            self._port = listen(self._reactor, *self.address, self._site)
-            self._log.info(
-                "Listening on {host}, port {port}, with {count} endpoints",
-                host=self.address[0],
-                port=self.address[1],
-                count=len(self.endpoints()),
-            )
-
     def take_over(self, predecessor: Assembly) -> None:
         """Answer from now on where another server did, without a moment in which nobody does.
 
         The cache answers no queries until the predecessor, whose commands aren't known here, has stopped.
         """
         self._klippy.freshness.hold()
-        if self.address == predecessor.address:
-            port, predecessor._port = predecessor._port, None
-            if port is not None:
-                cast("Port", port).factory = self._site  # type: ignore[assignment]  # a site is a factory
-                self._port = port
+        self.entrance.take_over(predecessor.entrance)
         local_port = predecessor._local_port
         if local_port is not None and local_port.is_reachable:
             local_port.hand_over(self._local.clients, self._local.mode)
@@ -179,16 +171,10 @@ class Assembly:
 
     async def stop_listening(self) -> None:
         """Take no new connections."""
-        await self.stop_listening_tcp()
+        await self.entrance.close()
         port, self._local_port = self._local_port, None
         if port is not None:
             await port.close()
-
-    async def stop_listening_tcp(self) -> None:
-        """Take no new connections over TCP."""
-        port, self._port = self._port, None
-        if port is not None:
-            await maybeDeferred(port.stopListening)
 
     async def stop(self) -> None:
         """Take leave of clients and of Klippy, and let go of everything."""
@@ -221,38 +207,47 @@ class Assembly:
             bridge.abort()
 
 
+@frozen(eq=False)
+class Lasting:
+    """What belongs to the printer, and not to the server that a restart replaces.
+
+    ``look_up`` runs look-ups of names, which may hang; ``rollovers`` is held while a log is rolled over.
+    """
+
+    log: Logger
+    own_log: ILogFile
+    accounts: Accounts
+    audit: AuditLog
+    look_up: OffThread
+    rollovers: DeferredLock = field(factory=DeferredLock)
+
+
 def assemble(
     reactor: Reactor,
     configuration: Configuration,
-    log: Logger,
-    own_log: ILogFile,
-    rollovers: DeferredLock,
+    lasting: Lasting,
     restart: Callable[[], Awaitable[None]],
     klippy_socket: Path | None = None,
 ) -> Assembly:
     """Build a printer's server.
 
-    ``klippy_socket`` is that of a virtual printer, if that is to be served; ``rollovers`` is held while a log
-    is rolled over. Raises ConfigError when ``[server]``, ``[authorization]`` or ``[logs]`` can't be honoured;
-    anything less is a warning.
+    ``klippy_socket`` is that of a virtual printer, if that is to be served. Raises ConfigError when
+    ``[server]``, ``[authorization]`` or ``[logs]`` can't be honoured; anything less is a warning.
     """
     options = configuration.read("server", ServerOptions)
     authorization = configuration.read("authorization", AuthorizationOptions)
     log_options = configuration.read("logs", LogOptions)
-    if authorization.force_logins:
-        raise ConfigError(
-            "can't be enforced yet: txraker has no users to log in",
-            file=str(configuration.path),
-            section="authorization",
-            option="force_logins",
-            value="True",
-        )
-    access, access_warnings = configured_access(
-        authorization.trusted_clients, authorization.cors_domains, [gethostname()]
+    configured = configured_access(
+        authorization.trusted_clients,
+        authorization.cors_domains,
+        [gethostname()],
+        authorization.trusted_proxies,
     )
 
+    log, accounts = lasting.log, lasting.accounts
     report_fault = fault_report(log)
     warnings = ServerWarnings(log)
+    credentials = find_credentials(options, configuration, reactor, warnings)
     events = Events(report_fault)
     find_socket = socket_finder(klippy_socket or _path(options.klippy_uds_address), configuration.data_path)
     socket = PatientUnixEndpoint(reactor, find_socket, log, warnings)
@@ -260,7 +255,16 @@ def assemble(
     clients = Clients(options.max_websocket_connections, events)
     for notification in BROADCAST:
         events.on(notification, clients.broadcast)
-    dispatcher = Dispatcher(report_fault, partial(unknown_path, klippy), CancelledError)
+    gate = Gate(
+        configured.access,
+        accounts,
+        time.monotonic,
+        authorization.enable_api_key,
+        authorization.force_logins,
+    )
+    dispatcher = Dispatcher(
+        report_fault, partial(unknown_path, klippy), CancelledError, gate.is_current, lasting.audit.note
+    )
 
     loader = ComponentLoader(dispatcher, configuration, warnings, report_fault)
     configuration.read("klippy_apis", NoOptions)
@@ -293,19 +297,31 @@ def assemble(
     klipper_log = KlipperLog(
         reactor, klippy, klippy.status, system, instances, off_thread(reactor), limits, log
     )
+    names = TrustedNames(
+        configured.trusted_names,
+        reactor,
+        system_resolver(lasting.look_up),
+        gate.trust_also,
+        warnings,
+        report_fault,
+    )
+    sweep = Sweep(gate, clients)
+    attempts = LoginAttempts(authorization.max_login_attempts)
+    loader.load(
+        "authorization",
+        lambda: Authorization(
+            reactor, gate, accounts, attempts, sweep, names, lasting.audit.note, report_fault, events
+        ),
+    )
+    api_tokens = ApiTokenEndpoints(accounts, sweep, reactor.seconds)
     server = ServerEndpoints(klippy, clients, configuration, warnings, restart, loader.names, loader.failed)
-    logs = Logs({"moonraker": own_log, "klipper": klipper_log}, rollovers)
-    for core in (server, ConnectionEndpoints(clients), logs):
+    logs = Logs({"moonraker": lasting.own_log, "klipper": klipper_log}, lasting.rollovers)
+    for core in (server, ConnectionEndpoints(clients, gate, lasting.audit.note), logs, api_tokens):
         dispatcher.add(endpoints_of(core))
 
-    if not access.trusted:
-        access_warnings.append(
-            "Nobody but programs on this machine's unix socket may use this server: "
-            "[authorization] trusted_clients names no address."
-        )
-    for text in (*access_warnings, *configuration.warnings()):
+    for text in (*configured.warnings, *configuration.warnings()):
         warnings.put(text, text)
-    door = Door(dispatcher, access, report_fault)
+    door = Door(dispatcher, gate, report_fault)
     links = LinkService(
         reactor,
         dispatcher,
@@ -332,12 +348,13 @@ def assemble(
         loader,
         logs,
         web,
+        entrance(reactor, options, credentials, web, warnings, log),
         local,
         warnings,
-        log,
         report_fault,
         dispatcher,
         log_options,
+        authorization.login_timeout,
     )
 
 

@@ -10,7 +10,8 @@ from typing import Literal, Protocol
 import msgspec
 from attrs import define, field
 
-from txraker.api.caller import Transport
+from txraker.access import origin
+from txraker.api.caller import Role, Transport, Who
 from txraker.errors import BadRequest
 from txraker.events import AgentConnected, AgentDisconnected, Events, Notification
 from txraker.interfaces import IConnection
@@ -32,6 +33,7 @@ class Bridge(Protocol):
     """A websocket that counts, but takes no part in the API."""
 
     address: str
+    who: Who
 
     def close(self, code: int, reason: str) -> None:
         """End in an orderly way."""
@@ -60,15 +62,22 @@ class Clients:
         """How many websockets are open."""
         return len(self._websockets) + len(self.bridges)
 
-    def has_room(self, address: str, *, is_local: bool) -> bool:
+    def has_room(self, address: str, *, is_local: bool, is_known: bool = True) -> bool:
         """Say whether one more websocket from an address is within the limit.
 
-        A tenth of the connections is kept for this machine; no other address may have more than half.
+        A tenth of the connections is kept for this machine; no other address may have more than half. Those
+        who haven't said who they are may have a third of all connections, and from one address a tenth.
         """
+        place = origin(address)
+        if not is_known:
+            strangers = [other for other in self._websockets.values() if other.who.role is Role.NOBODY]
+            from_there = sum(origin(other.address) == place for other in strangers)
+            if len(strangers) >= max(1, self.limit // 3) or from_there >= max(1, self.limit // 10):
+                return False
         if is_local:
             return self.websocket_count < self.limit
         others: list[IConnection | Bridge] = [*self._websockets.values(), *self.bridges]
-        of_address = sum(other.address == address for other in others)
+        of_address = sum(origin(other.address) == place for other in others)
         return self.websocket_count < self.limit - self.limit // 10 and of_address < max(1, self.limit // 2)
 
     def __len__(self) -> int:
@@ -119,8 +128,8 @@ class Clients:
         return [connection.identity for connection in self._agents.values()]
 
     def broadcast(self, notification: Notification, *, except_for: IConnection | None = None) -> None:
-        """Tell every connection of an event; it is encoded once."""
+        """Tell every connection whose client is known of an event; it is encoded once."""
         outgoing = Outgoing(notification.encode())
         for connection in self:
-            if connection is not except_for:
+            if connection is not except_for and connection.who.role is not Role.NOBODY:
                 connection.tell(outgoing)

@@ -14,6 +14,8 @@ import msgspec
 from txraker import __version__
 from txraker.api.describe import openapi, openrpc
 from txraker.api.endpoint import Endpoint, declared_by
+from txraker.components.authorization.api_tokens import ApiTokenEndpoints
+from txraker.components.authorization.component import Authorization
 from txraker.components.connection import ConnectionEndpoints
 from txraker.components.data_store.component import DataStore
 from txraker.components.extensions import ExtensionEndpoints
@@ -39,6 +41,8 @@ DECLARING = (
     SudoEndpoints,
     Peripherals,
     ProcStats,
+    Authorization,
+    ApiTokenEndpoints,
 )
 """Every class that declares endpoints."""
 

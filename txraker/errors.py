@@ -72,6 +72,13 @@ class PayloadTooLarge(ApiError):
     jsonrpc_code = 413
 
 
+class TooManyRequests(ApiError):
+    """Somebody tries too often; the message says when to try again."""
+
+    http_status = 429
+    jsonrpc_code = 429
+
+
 class HeadersTooLarge(ApiError):
     """The request's headers are over the limit."""
 

@@ -154,6 +154,36 @@ class CpuThrottled(Notification, frozen=True):
     throttled_state: ThrottledState
 
 
+class Username(msgspec.Struct, frozen=True):
+    """Whom a notification is about."""
+
+    username: str
+
+
+class UserCreated(Notification, frozen=True):
+    """There is a new user."""
+
+    wire_name = "notify_user_created"
+
+    user: Username
+
+
+class UserDeleted(Notification, frozen=True):
+    """A user was deleted."""
+
+    wire_name = "notify_user_deleted"
+
+    user: Username
+
+
+class UserLoggedOut(Notification, frozen=True):
+    """A user has logged out."""
+
+    wire_name = "notify_user_logged_out"
+
+    user: Username
+
+
 class ServiceStateChanged(Notification, frozen=True):
     """Services that we may manage are doing otherwise than before, by their names."""
 
@@ -169,6 +199,9 @@ NOTIFICATIONS: tuple[type[Notification], ...] = (
     GcodeResponse,
     StatusUpdate,
     AgentEvent,
+    UserCreated,
+    UserDeleted,
+    UserLoggedOut,
     ServiceStateChanged,
     ProcStatUpdate,
     CpuThrottled,

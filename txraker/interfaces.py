@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
+    import sqlite3
+
+    from txraker.api.caller import Who
     from txraker.api.jsonrpc import Response
     from txraker.events import StatusUpdate
     from txraker.klippy.subscriptions import Delivery, Wish
     from txraker.outgoing import Outgoing
     from txraker.system.services import PowerAction, UnitState
+
+_T = TypeVar("_T")
 
 
 class IKlippy(Interface):
@@ -86,6 +91,11 @@ class IConnection(Interface):
     is_open = Attribute("Whether the client is still there, so that it makes sense to do what it asked for.")
     connection_id = Attribute("A number below 2**53 that no other connection of this server has.")
     identity = Attribute("The ClientIdentity it has told us, or None.")
+    who = Attribute("The Who that its requests are made by.")
+    otherwise = Attribute("The Who that they would be made by if it had shown nothing.")
+
+    def authorize(who: Who) -> None:
+        """Let further requests be made by somebody else: a user who has logged in, or nobody any more."""
 
     def send(text: bytes) -> None:
         """Send one JSON-RPC text for this client alone. Nothing happens when the connection has ended."""
@@ -176,3 +186,38 @@ class ISystem(Interface):
 
     def power(action: PowerAction) -> Awaitable[None]:
         """Power off, halt or reboot the machine; returns when that has begun."""
+
+
+class IDatabase(Interface):
+    """A SQLite database of ours, worked on in transactions, one after the other, in the order of calls.
+
+    It is called in the reactor's thread. StorageError, which is an Unavailable, says which file is to blame
+    and why: it is damaged, newer than this version, in use by another server, not ours to write, or its disk
+    is full.
+    """
+
+    def start() -> Awaitable[None]:
+        """Open the database or make it, bring its schema to the newest version, and begin to work.
+
+        Called once; work may be asked for at once. Returns an awaitable that ends when it is open. Raises
+        StorageError, and so does then every call of ``run``. A file that can't be used is left as it is.
+        """
+
+    def run(work: Callable[[sqlite3.Connection], _T]) -> Awaitable[_T]:
+        """Do ``work`` in a transaction and return an awaitable of its result.
+
+        The transaction is committed when ``work`` returns, and what was answered outlasts the death of the
+        process; it is rolled back when ``work`` raises, which reaches the caller. Foreign keys are enforced.
+        ``work`` may be done in another thread, so it returns values, not cursors, and touches nothing else
+        that isn't made for threads. It must not end the transaction, which ``executescript`` does, too. Who
+        cancels is told nothing more; the work is done all the same.
+
+        Raises Unavailable before ``start`` and after ``stop``, and StorageError when the file or its disk
+        fails.
+        """
+
+    def stop() -> Awaitable[None]:
+        """Do what was asked for before, and no more; then let go of the file.
+
+        Returns an awaitable that ends when that is done. It may be called again, and without a start.
+        """

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import platform
 import shutil
+import time
 from functools import partial
 from importlib import resources
 from pathlib import Path
 
 from attrs import define, field
 from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import deferLater
 from twisted.logger import (
     FilteringLogObserver,
     Logger,
@@ -23,20 +25,34 @@ from twisted.logger import (
 )
 
 from txraker import __version__
-from txraker.assembly import Assembly, assemble
+from txraker.assembly import Assembly, Lasting, assemble
+from txraker.authorization.accounts import Accounts, open_accounts
+from txraker.authorization.audit import AuditLog
 from txraker.config.configuration import Configuration
 from txraker.config.errors import ConfigError
 from txraker.config.load import load
 from txraker.errors import BadRequest
 from txraker.faults import fault_report, run_aside
-from txraker.reactor import Reactor
+from txraker.reactor import OwnThreads, Reactor, off_thread
+from txraker.storage.database import Database, StorageError
+from txraker.storage.schema import MIGRATIONS
 from txraker.system.logfile import LogFile
 from txraker.system.rolled import MIB, LogLimits
 
 FOLDERS = ("config", "gcodes", "logs", "comms", "database", "backup", "certs")
 """What a data path holds, as Klipper users know it."""
 
-FIRST_UNPRIVILEGED_PORT = 1024
+AUDIT_LIMITS = LogLimits(files=20, size=20 * MIB)
+"""How much is kept of the audit log, beside the file that is written to, which is a MiB at the most."""
+
+KNOWN_WITHIN = 5.0
+"""Seconds for which the server waits for its users to be read; then it serves those who need not be known."""
+
+OPEN_AGAIN_AFTER = 10.0
+"""Seconds after which it is tried again to open a database that couldn't be: others may have had it."""
+
+LOOK_UPS_AT_ONCE = 2
+"""Names that are looked up at once: each look-up holds a thread, for long where no DNS answers."""
 
 LAST_WORDS = 0.1
 """Seconds between the answer to a restart and the end of the connections that may still carry it."""
@@ -61,8 +77,12 @@ class PrinterServer(Service):
     _simulator: IService | None = field(default=None, init=False)
     _successor: Assembly | None = field(default=None, init=False)
     _replacing: IDelayedCall | None = field(default=None, init=False)
-    _lasting: dict[str, str] = field(factory=dict, init=False)
-    _rollovers: DeferredLock = field(factory=DeferredLock, init=False)
+    _opening_again: IDelayedCall | None = field(default=None, init=False)
+    _warnings: dict[str, str] = field(factory=dict, init=False)
+    _lasting: Lasting = field(init=False)
+    _database: Database = field(init=False)
+    _accounts: Accounts = field(init=False)
+    _audit: AuditLog = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._log_file = LogFile(
@@ -70,28 +90,64 @@ class PrinterServer(Service):
         )
         both = LogPublisher(self._log_file, globalLogPublisher)
         self._log = Logger(self.data_path.name, observer=FilteringLogObserver(both, [self._log_level]))
+        self._database = self._make_database()
+        self._accounts = open_accounts(self._database, off_thread(self._reactor), self._reactor.seconds)
+        self._audit = AuditLog(self._audit_file(), time.monotonic)
+        look_up = OwnThreads(self._reactor, LOOK_UPS_AT_ONCE, "txraker-names")
+        self._lasting = Lasting(self._log, self._log_file, self._accounts, self._audit, look_up)
         self._current = self._assemble(self._configuration)
 
     def privilegedStartService(self) -> None:
         """Listen already, if that is on a port that only root may use. Raises CannotListenError."""
         super().privilegedStartService()
-        if self._current.address[1] < FIRST_UNPRIVILEGED_PORT:
-            self._current.listen()
+        if self._current.entrance.is_privileged:
+            self._current.entrance.listen()
 
     def startService(self) -> None:
         """Begin to serve. Raises CannotListenError, and OSError when there can be no data path."""
         _make_folders(self.data_path)
-        self._follow_log_options()
+        self._follow_options()
         self._log_file.open()
+        self._audit.open()
         try:
-            self._current.listen()
+            self._current.entrance.listen()
         except CannotListenError:
             self._log_file.close()
+            self._audit.close()
             raise
         super().startService()
         if self._simulate:
             self._start_simulator()
-        self._current.start()
+        run_aside(self._begin(), "the start", fault_report(self._log))
+
+    async def _begin(self) -> None:
+        """Answer as soon as the users are known: connections that come before wait for that, not long."""
+        self._current.entrance.hold()
+        known = run_aside(self._open_database(), "opening the database", fault_report(self._log))
+        long_enough: Deferred[None] = deferLater(self._reactor, KNOWN_WITHIN)
+        await DeferredList([known, long_enough], fireOnOneCallback=True, consumeErrors=True)
+        long_enough.cancel()
+        if self.running:
+            self._current.entrance.let_in()
+            self._current.start()
+
+    async def _open_database(self) -> None:
+        try:
+            await self._database.start()
+            await self._accounts.load()
+        except StorageError as problem:
+            self.warn("database", str(problem))
+            await self._database.stop()
+            self._database = self._accounts.ledger.database = self._make_database()
+            self._opening_again = self._reactor.callLater(OPEN_AGAIN_AFTER, self._open_database_again)
+        else:
+            self.warn("database", "")
+
+    def _open_database_again(self) -> None:
+        run_aside(self._open_database(), "opening the database", fault_report(self._log))
+
+    def _make_database(self) -> Database:
+        return Database(self._reactor, self.data_path, MIGRATIONS)
 
     def stopService(self) -> Deferred[None]:
         """Take leave; the answer fires when nothing is left."""
@@ -101,10 +157,10 @@ class PrinterServer(Service):
     def warn(self, key: str, text: str) -> None:
         """Show a warning in ``server.info`` from now on, restarts or not; without a text take it back."""
         if text:
-            self._lasting[key] = text
+            self._warnings[key] = text
             self._current.warnings.put(key, text)
         else:
-            self._lasting.pop(key, None)
+            self._warnings.pop(key, None)
             self._current.warnings.drop(key)
 
     async def restart(self) -> None:
@@ -119,27 +175,14 @@ class PrinterServer(Service):
             successor = self._assemble(configuration)
         except ConfigError as error:
             raise BadRequest(f"The configuration can't be used: {error}") from None
-        if successor.address != self._current.address:
-            try:
-                await self._listen_elsewhere(successor)
-            except CannotListenError as error:
-                await successor.stop()
-                raise BadRequest(f"The new address can't be used: {error}") from None
+        try:
+            await successor.entrance.listen_beside(self._current.entrance)
+        except CannotListenError as error:
+            await successor.stop()
+            raise BadRequest(f"The new address can't be used: {error}") from None
         self._configuration = configuration
         self._successor = successor
         self._replacing = self._reactor.callLater(LAST_WORDS, self._replace, successor)
-
-    async def _listen_elsewhere(self, successor: Assembly) -> None:
-        """Let the successor listen; on another host's address of the same port it must be now or never."""
-        if successor.address[1] != self._current.address[1]:
-            successor.listen()
-            return
-        await self._current.stop_listening_tcp()
-        try:
-            successor.listen()
-        except CannotListenError:
-            self._current.listen()
-            raise
 
     def _replace(self, successor: Assembly) -> None:
         run_aside(self._switch_to(successor), "a restart", fault_report(self._log))
@@ -148,13 +191,13 @@ class PrinterServer(Service):
         """Let the successor answer at once, while clients take leave of the predecessor."""
         self._log.info("Restarting the server")
         predecessor, self._current = self._current, successor
-        self._follow_log_options()
+        self._follow_options()
         self._successor = self._replacing = None
-        for key, text in self._lasting.items():
+        for key, text in self._warnings.items():
             successor.warnings.put(key, text)
         successor.take_over(predecessor)
         if self.running:
-            successor.listen()
+            successor.entrance.listen()
             successor.start()
         try:
             await predecessor.stop()
@@ -162,6 +205,8 @@ class PrinterServer(Service):
             successor.predecessor_has_stopped()
 
     async def _stop(self) -> None:
+        if self._opening_again is not None and self._opening_again.active():
+            self._opening_again.cancel()
         if self._replacing is not None and self._replacing.active():
             self._replacing.cancel()
         if self._successor is not None:
@@ -169,9 +214,12 @@ class PrinterServer(Service):
         await self._current.stop()
         if self._simulator is not None and self._simulator.running:
             await maybeDeferred(self._simulator.stopService)
+        await self._database.stop()
+        self._audit.close()
         self._log_file.close()
 
-    def _follow_log_options(self) -> None:
+    def _follow_options(self) -> None:
+        self._accounts.login_timeout = self._current.login_timeout
         options = self._current.log_options
         self._log_file.limits = LogLimits(options.rolled_files, options.rolled_size * MIB)
         self._log_file.largest = options.max_size * MIB
@@ -182,11 +230,20 @@ class PrinterServer(Service):
         return assemble(
             self._reactor,
             configuration,
-            self._log,
-            self._log_file,
-            self._rollovers,
+            self._lasting,
             self.restart,
             self._simulated_socket if self._simulate else None,
+        )
+
+    def _audit_file(self) -> LogFile:
+        return LogFile(
+            self.data_path / "audit" / "audit.log",
+            lambda: "",
+            partial(self.warn, "audit log"),
+            limits=AUDIT_LIMITS,
+            largest=MIB,
+            mode=0o600,
+            is_daily=False,
         )
 
     @property
@@ -216,9 +273,15 @@ class PrinterServer(Service):
 
 
 def _make_folders(data_path: Path) -> None:
-    for folder in (data_path, *(data_path / name for name in FOLDERS)):
-        if folder.exists() and not folder.is_dir():
-            raise NotADirectoryError(f"{folder} is not a folder")
-        if not folder.is_dir():
-            folder.mkdir(parents=True)
-            folder.chmod(0o755)
+    _make_folder(data_path, 0o755)
+    for name in FOLDERS:
+        _make_folder(data_path / name, 0o755)
+    _make_folder(data_path / "audit", 0o700)
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is not a folder")
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        folder.chmod(mode)

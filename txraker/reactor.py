@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from threading import Thread
+from typing import Any, NamedTuple, Protocol, TypeVar
 
+from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IPullProducer,
     IPushProducer,
     IReactorFDSet,
+    IReactorFromThreads,
     IReactorProcess,
     IReactorTCP,
     IReactorThreads,
@@ -19,6 +23,7 @@ from twisted.internet.interfaces import (
     IReactorUNIX,
 )
 from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
 
 _T = TypeVar("_T")
 
@@ -43,6 +48,44 @@ def off_thread(reactor: Reactor) -> OffThread:
         return deferToThreadPool(reactor, reactor.getThreadPool(), work)
 
     return run
+
+
+@define(eq=False)
+class OwnThreads:
+    """An OffThread for what may hang: in few threads of its own, for which nobody waits at the end."""
+
+    _reactor: IReactorFromThreads
+    _most: int
+    _name: str
+    _waiting: deque[tuple[Callable[[], Any], Deferred[Any]]] = field(factory=deque, init=False)
+    _busy: int = field(default=0, init=False)
+
+    def __call__(self, work: Callable[[], _T]) -> Deferred[_T]:
+        done: Deferred[_T] = Deferred()
+        self._waiting.append((work, done))
+        self._begin()
+        return done
+
+    def _begin(self) -> None:
+        while self._waiting and self._busy < self._most:
+            work, done = self._waiting.popleft()
+            if not done.called:
+                self._busy += 1
+                Thread(target=self._work, args=(work, done), name=self._name, daemon=True).start()
+
+    def _work(self, work: Callable[[], Any], done: Deferred[Any]) -> None:
+        """Do it; in the thread."""
+        try:
+            outcome = work()
+        except Exception:
+            outcome = Failure()
+        self._reactor.callFromThread(self._end, done, outcome)
+
+    def _end(self, done: Deferred[Any], outcome: object) -> None:
+        self._busy -= 1
+        if not done.called:
+            done.callback(outcome)
+        self._begin()
 
 
 class Stream(Protocol):

@@ -9,11 +9,18 @@ from attrs import define, field
 
 from tests.components.bench import ComponentBench, connected
 from tests.tools import caller
+from txraker.access import Access
+from txraker.api.audit import AuditEntry
 from txraker.api.caller import Transport
+from txraker.authorization.accounts import open_accounts
+from txraker.authorization.gate import Gate
 from txraker.clients import ClientIdentity, Clients
 from txraker.components.connection import ConnectionEndpoints
 from txraker.errors import BadRequest, NotFound
+from txraker.storage.schema import MIGRATIONS
 from txraker.testing.connection import MemoryConnection
+from txraker.testing.database import MemoryDatabase
+from txraker.testing.threads import at_once
 
 TYPES = ("web", "mobile", "desktop", "display", "bot", "agent", "other")
 
@@ -23,11 +30,15 @@ class ConnectionBench(ComponentBench):
     """The endpoints on their bench."""
 
     clients: Clients = field(init=False)
+    noted: list[AuditEntry] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         self.clients = Clients(10, self.events)
-        self.serve(ConnectionEndpoints(self.clients))
+        accounts = open_accounts(MemoryDatabase(MIGRATIONS), at_once, self.clock.seconds)
+        self.serve(
+            ConnectionEndpoints(self.clients, Gate(Access(), accounts, self.clock.seconds), self.noted.append)
+        )
 
     def join(self) -> MemoryConnection:
         """Let a client connect."""
@@ -104,13 +115,13 @@ def test_a_failed_attempt_may_be_repeated(
     "extra",
     [
         {"access_token": None, "api_key": None},
-        {"access_token": "x", "api_key": "y"},
+        {"access_token": "", "api_key": ""},
         {"surprise": 1},
         {"version": 1.5},
     ],
 )
 def test_lenient(bench: ConnectionBench, extra: dict[str, object]) -> None:
-    """Null tokens, tokens that nobody needs, unknown arguments and a number as version are fine."""
+    """Null and empty tokens, unknown arguments and a number as version are fine."""
     bench.identify(bench.join(), **extra)
 
 

@@ -97,13 +97,14 @@ def test_invalid_option_and_section() -> None:
 def test_not_supported_yet() -> None:
     """All that is documented and not supported yet shares one warning."""
     config = configuration(
-        "[server]\nssl_port: 7130\nssl_key_path: x\n[mqtt]\naddress: a\n"
+        "[server]\nmax_upload_size: 7\nenable_asyncio_debug: x\n[mqtt]\naddress: a\n"
         "[power printer]\ntype: gpio\n[secrets]"
     )
     config.read("server", ServerOptions)
     assert config.warnings() == [
         "Valid, but not supported by txraker yet and without effect: section [mqtt], "
-        "section [power printer], option 'ssl_port' in [server], option 'ssl_key_path' in [server]."
+        "section [power printer], option 'max_upload_size' in [server], "
+        "option 'enable_asyncio_debug' in [server]."
     ]
 
 

@@ -53,8 +53,8 @@ def test_undocumented_options(section: str, option: str) -> None:
     assert not is_documented_option(section, option)
 
 
-OURS = {"client_queue_size", "client_queue_seconds", "unix_socket_mode"}
-"""Options of ``[server]`` that only txraker knows."""
+OURS = {"client_queue_size", "client_queue_seconds", "enable_http", "trusted_proxies", "unix_socket_mode"}
+"""Options of shared sections that only txraker knows."""
 
 
 def test_supported_options_are_documented() -> None:

@@ -31,8 +31,15 @@ def test_authorization_defaults() -> None:
     authorization = AuthorizationOptions()
     assert (authorization.enable_api_key, authorization.login_timeout) == (True, 90)
     assert (authorization.trusted_clients, authorization.cors_domains) == ([], [])
+    assert authorization.trusted_proxies == []
     assert (authorization.force_logins, authorization.default_source) == (False, "moonraker")
     assert authorization.max_login_attempts is None
+
+
+def test_trusted_proxies() -> None:
+    """Proxies are listed one a line, like clients, and are as written."""
+    authorization = options(AuthorizationOptions, trusted_proxies="\n10.0.0.2\n  2001:db8::/64\n")
+    assert authorization.trusted_proxies == ["10.0.0.2", "2001:db8::/64"]
 
 
 def test_data_store_defaults() -> None:

@@ -139,7 +139,10 @@ def test_seed_example(tmp_path: Path) -> None:
     assert report["config"]["server"] == {
         "host": "0.0.0.0",
         "port": 7125,
+        "enable_http": True,
         "ssl_port": 7130,
+        "ssl_certificate_path": None,
+        "ssl_key_path": None,
         "klippy_uds_address": "/tmp/klippy_uds",
         "route_prefix": "",
         "max_upload_size": 210,

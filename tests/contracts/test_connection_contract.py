@@ -22,7 +22,7 @@ from zope.interface.verify import verifyObject
 
 from tests.tools import Faults, Logged, start
 from txraker.api import jsonrpc
-from txraker.api.caller import Transport
+from txraker.api.caller import NOBODY, TRUSTED, Caller, Transport
 from txraker.api.dispatch import Dispatcher
 from txraker.clients import ClientIdentity, Clients
 from txraker.errors import ClientError, Unavailable
@@ -32,7 +32,7 @@ from txraker.klippy.subscriptions import Delivery
 from txraker.outgoing import Outgoing
 from txraker.testing.connection import MemoryConnection
 from txraker.testing.klippy import MemoryKlippy
-from txraker.transports.link import Link, LinkService
+from txraker.transports.link import KNOWN_WITHIN, Link, LinkService
 from txraker.transports.unix import UnixClient
 from txraker.transports.websocket import ApiWebSocket, WebSocketFactory
 
@@ -154,7 +154,7 @@ class Websocket:
     def __attrs_post_init__(self) -> None:
         service = link_service(self.clock)
         self.clients = service.clients
-        self.protocol = ApiWebSocket(service, "192.0.2.1")
+        self.protocol = ApiWebSocket(service, Caller(Transport.WEBSOCKET, "192.0.2.1", TRUSTED))
         self.protocol.factory = WebSocketFactory(self.clock)
         self.protocol.makeConnection(self.transport)  # type: ignore[no-untyped-call]  # Twisted's
         key = base64.b64encode(b"0123456789abcdef").decode()
@@ -414,3 +414,36 @@ def test_a_client_that_left(kind: Callable[[], Websocket | UnixSocket]) -> None:
     connection.send(msgspec.json.encode(1))
     connection.close(1001, "")
     assert setting.received() == []
+
+
+def test_authorize(setting: Setting) -> None:
+    """A connection is somebody's, and may become nobody's."""
+    assert setting.connection.who is TRUSTED
+    setting.connection.authorize(NOBODY)
+    assert setting.connection.who is NOBODY
+
+
+@pytest.mark.parametrize("kind", [Websocket, UnixSocket])
+def test_a_client_that_stays_unknown(kind: Callable[[], Websocket | UnixSocket]) -> None:
+    """A client that isn't known may do nothing, hears nothing, and is turned away after some time."""
+    setting = kind()
+    setting.connection.authorize(NOBODY)
+    setting.say(b'{"jsonrpc": "2.0", "method": "server.info", "id": 1}')
+    setting.clients.broadcast(GcodeResponse("hello"))
+    (answer,) = setting.received()
+    assert "Unauthorized" in answer["error"]["message"] or answer["error"]["code"] == -32601
+    setting.clock.advance(KNOWN_WITHIN - 1)
+    assert setting.connection.is_open
+    setting.clock.advance(1)
+    assert not setting.connection.is_open
+
+
+@pytest.mark.parametrize("kind", [Websocket, UnixSocket])
+def test_a_client_that_becomes_known(kind: Callable[[], Websocket | UnixSocket]) -> None:
+    """A client that becomes known in time stays."""
+    setting = kind()
+    setting.connection.authorize(NOBODY)
+    setting.clock.advance(KNOWN_WITHIN - 1)
+    setting.connection.authorize(TRUSTED)
+    setting.clock.advance(5)
+    assert setting.connection.is_open

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.conftest import Connect
 from tests.integration.process import ask, configure, free_port, post, trusting, twistd
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -45,7 +46,14 @@ def test_server_info(port: int) -> None:
     info = ask(port, "/server/info").json["result"]
     assert info["klippy_connected"] is True
     assert info["klippy_state"] == "ready"
-    assert info["components"] == ["klippy_apis", "data_store", "extensions", "proc_stats", "machine"]
+    assert info["components"] == [
+        "klippy_apis",
+        "data_store",
+        "extensions",
+        "proc_stats",
+        "machine",
+        "authorization",
+    ]
     assert info["failed_components"] == []
     assert info["registered_directories"] == []
     assert info["missing_klippy_requirements"] == []
@@ -145,7 +153,7 @@ def test_count_is_an_integer(port: int, count: str) -> None:
 
 def test_query_of_objects(port: int) -> None:
     """Query arguments name objects and fields, credentials never do; unknown things are empty or null."""
-    query = "webhooks&toolhead=homed_axes,nosuch&none&token=x&access_token=y&connection_id=1"
+    query = "webhooks&toolhead=homed_axes,nosuch&none&token=x&connection_id=1"
     status = ask(port, f"/printer/objects/query?{query}").json["result"]["status"]
     assert set(status) == {"webhooks", "toolhead", "none"}
     assert status["webhooks"]["state"] == "ready"
@@ -301,7 +309,7 @@ def test_log_rollover(port: int) -> None:
     "authorization",
     ["", "[authorization]\n", "[authorization]\ntrusted_clients:\n    10.0.0.0/8\n    host.lan\n"],
 )
-def test_nobody_is_trusted_by_default(tmp_path: Path, authorization: str) -> None:
+def test_nobody_is_trusted_by_default(tmp_path: Path, authorization: str, connect: Connect) -> None:
     """With a file that doesn't trust them clients get 401 everywhere, whatever they say of themselves."""
     port = free_port()
     configure(tmp_path / "data", f"[server]\nhost: 127.0.0.1\nport: {port}\n{authorization}")
@@ -315,8 +323,9 @@ def test_nobody_is_trusted_by_default(tmp_path: Path, authorization: str) -> Non
                 reply = ask(port, path, headers=headers)
                 assert reply.json == {"error": {"code": 401, "message": "Unauthorized"}}
                 assert reply.status == 401
-            reply = ask(port, "/websocket", headers={"Upgrade": "websocket", **headers})
-            assert reply.status == 401
+            client = connect(port, **headers)
+            assert client.call("server.info")["error"] == {"code": -32602, "message": "Unauthorized"}
+            assert ask(port, "/klippysocket", headers={"Upgrade": "websocket", **headers}).status == 401
         rpc = ask(
             port, "/server/jsonrpc", "POST", '{"jsonrpc": "2.0", "method": "server.info", "id": 1}', JSON
         )

@@ -135,7 +135,7 @@ def test_broken_configuration_of_one_printer_leaves_the_other(tmp_path: Path) ->
     ("configuration", "reason"),
     [
         ("[server]\nport: none\n", "must be an integer"),
-        ("[authorization]\nforce_logins: True\n", "force_logins"),
+        ("[authorization]\nlogin_timeout: 0\n", "login_timeout"),
         ("[server\n", "line 1"),
     ],
 )

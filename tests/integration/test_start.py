@@ -76,16 +76,6 @@ def test_foreign_pages_change_nothing(tmp_path: Path, path: str) -> None:
         assert ask(port, "/server/info", headers={"Origin": "http://evil.example"}).status == 200
 
 
-def test_nobody_trusted_is_a_warning(tmp_path: Path) -> None:
-    """A configuration that trusts nobody says so in the log, because nobody can ask for the warning."""
-    port = free_port()
-    configure(tmp_path / "data", f"[server]\nhost: 127.0.0.1\nport: {port}\n")
-    log = tmp_path / "data" / "logs" / "moonraker.log"
-    with twistd(tmp_path, "-d", str(tmp_path / "data")) as process:
-        while not log.exists() or "trusted_clients names no address" not in log.read_text():
-            assert process.process.poll() is None
-
-
 def test_restart_never_stops_listening(tmp_path: Path) -> None:
     """While a server restarts, every new connection is accepted and answered."""
     port = free_port()

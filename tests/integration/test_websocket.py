@@ -257,7 +257,7 @@ def test_restart_refuses_a_broken_configuration(tmp_path: Path, connect: Connect
     with twistd(tmp_path, "-d", str(data)) as process:
         process.wait_for(port)
         client = connect(port)
-        for broken in ("[server]\nport: 0\n", trusting(port, "force_logins: True\n"), "nonsense"):
+        for broken in ("[server]\nport: 0\n", trusting(port, "login_timeout: 0\n"), "nonsense"):
             configure(data, broken)
             reply = post(port, "/server/restart", {})
             assert reply.status == 400
@@ -310,7 +310,7 @@ def test_component_that_cannot_load(tmp_path: Path) -> None:
     configure(tmp_path / "data", trusting(port, "[data_store]\ngcode_store_size: many\n"))
     with twistd(tmp_path, "-d", str(tmp_path / "data")) as process:
         info = process.wait_for(port)
-        assert info["components"] == ["klippy_apis", "extensions", "proc_stats", "machine"]
+        assert info["components"] == ["klippy_apis", "extensions", "proc_stats", "machine", "authorization"]
         assert info["failed_components"] == ["data_store"]
         assert "gcode_store_size" in info["warnings"][0]
         assert ask(port, "/server/gcode_store").status == 404

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import socket
+import ssl
 import struct
 import time
 from contextlib import suppress
@@ -33,9 +34,16 @@ class WebSocket:
     notifications: list[dict[str, Any]] = field(factory=list)
 
     @classmethod
-    def connect(cls, port: int, path: str = "/websocket", **headers: str) -> WebSocket:
-        """Open a websocket; raises AssertionError with the response if it is refused."""
+    def connect(
+        cls, port: int, path: str = "/websocket", context: ssl.SSLContext | None = None, **headers: str
+    ) -> WebSocket:
+        """Open a websocket, secure if a context is given.
+
+        Raises AssertionError with the response if it is refused.
+        """
         connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        if context is not None:
+            connection = context.wrap_socket(connection, server_hostname="localhost")
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [
             f"GET {path} HTTP/1.1",

@@ -344,3 +344,17 @@ def test_old_files_go(log: LogFile) -> None:
         say(log, f"line {number} ends")
         kept.append(result_of(log.rollover()))
     assert set(rolled_files(log.path)) == set(kept[-3:])
+
+
+def test_file_of_its_own_kind(tmp_path: Path, told: list[str]) -> None:
+    """A log may be secret, and go on from day to day."""
+    now = datetime(2026, 11, 22).astimezone()
+    log = LogFile(tmp_path / "x.log", str, told.append, lambda: now, mode=0o600, is_daily=False)
+    log.open()
+    log.append("one\n")
+    now += timedelta(days=3)
+    log.append("two\n")
+    log.close()
+    assert log.path.read_text() == "one\ntwo\n"
+    assert mode(log.path) == 0o600
+    assert rolled_files(log.path) == []

@@ -10,8 +10,8 @@ from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
-from tests.tools import Faults, Logged, start
-from txraker.api.caller import Caller, Transport
+from tests.tools import Faults, Logged, caller, start
+from txraker.api.caller import Caller
 from txraker.api.dispatch import Dispatcher
 from txraker.api.endpoint import GET, endpoint, endpoints_of
 from txraker.clients import ClientIdentity, Clients
@@ -140,7 +140,7 @@ class Bench:
 
     def join(self, wire: FakeWire) -> Link:
         """Let a client connect."""
-        link = Link(self.service, wire, Transport.WEBSOCKET, "192.0.2.1")
+        link = Link(self.service, wire, caller())
         link.opened()
         return link
 

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.contracts.test_connection_contract import Websocket, server_frames
+from txraker.api.caller import NOBODY
 from txraker.transports.link import ABORT_AFTER, BURST, REQUESTS_A_SECOND, Link
 from txraker.transports.websocket import FRAGMENT_COST, MOST_FRAGMENTS, text_frame
 
-CLOSE, PING = 8, 9
+CONTINUATION, TEXT, CLOSE, PING = 0, 1, 8, 9
 
 
 @pytest.mark.parametrize(
@@ -40,8 +41,9 @@ def test_frames_can_be_read(texts: list[bytes], more: int) -> None:
 
 def client_frame(opcode: int, payload: bytes = b"", *, final: bool = True) -> bytes:
     """Frame something as clients do."""
-    assert len(payload) < 126
-    return bytes([(0x80 if final else 0) | opcode, 0x80 | len(payload)]) + bytes(4) + payload
+    head = bytes([(0x80 if final else 0) | opcode])
+    size = bytes([0x80 | len(payload)]) if len(payload) < 126 else struct.pack("!BQ", 0xFF, len(payload))
+    return head + size + bytes(4) + payload
 
 
 def test_too_many_fragments() -> None:
@@ -125,4 +127,20 @@ def test_after_the_close_frame() -> None:
     setting.protocol.dataReceived(client_frame(CLOSE, struct.pack("!H", 1000)))
     setting.transport.clear()
     setting.connection.send(b"1")
+    assert setting.received() == []
+
+
+def test_long_message_of_a_stranger() -> None:
+    """Who isn't known may not say much: it is refused at once, not done, and nothing of the rest is kept."""
+    setting = Websocket()
+    setting.connection.authorize(NOBODY)
+    call = b'{"jsonrpc": "2.0", "method": "x", "id": 1, "params": {"x": "' + b"x" * 1_000_000 + b'"}}'
+    setting.protocol.dataReceived(client_frame(TEXT, call[:100], final=False))
+    assert setting.closed() is None
+    setting.protocol.dataReceived(client_frame(CONTINUATION, call[100:70_000], final=False))
+    assert setting.closed() == (1009, "Unauthorized")
+    rest = client_frame(CONTINUATION, call[70_000:])
+    setting.protocol.dataReceived(rest[:-1000])
+    assert sum(map(len, setting.protocol.frame_data)) == 0
+    setting.protocol.dataReceived(rest[-1000:])
     assert setting.received() == []

@@ -40,13 +40,20 @@ class Role(enum.IntEnum):
 class Who:
     """What somebody is known by: a user's ``name`` and ``source``, and what they may do.
 
-    ``session`` is the login of a user who has logged in, None for those who are known otherwise.
+    ``session`` is the login of a user who has logged in, and ``key`` stands for the API key or the API token
+    that was shown; both are None for those who are known otherwise.
     """
 
     name: str
     role: Role
     source: str = "moonraker"
     session: str | None = None
+    key: str | None = None
+
+    @property
+    def is_user(self) -> bool:
+        """Whether it is a user who has logged in."""
+        return self.session is not None
 
 
 NOBODY = Who("", Role.NOBODY)
@@ -58,14 +65,22 @@ TRUSTED = Who("_TRUSTED_USER_", Role.ADMIN)
 class Caller:
     """The origin of one request.
 
-    ``address`` is the peer's IP address as text, or the peer's identity on a unix socket; ``who`` is what the
-    caller is known by; ``connection`` is there on persistent transports.
+    ``address`` is the peer's IP address as text, or the peer's identity on a unix socket, and ``others`` are
+    further addresses that a proxy says it comes from. ``who`` is what the caller is known by, and
+    ``otherwise`` what it would be by its address alone. ``connection`` is there on persistent transports.
     """
 
     transport: Transport
     address: str
     who: Who
     connection: IConnection | None = None
+    others: tuple[str, ...] = ()
+    otherwise: Who = NOBODY
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All addresses that it may come from."""
+        return (self.address, *self.others)
 
     @property
     def is_known(self) -> bool:

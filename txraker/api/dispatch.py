@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 
 from txraker.api import jsonrpc
 from txraker.api.arguments import read_arguments
-from txraker.api.caller import Caller, Transport
+from txraker.api.audit import AuditEntry, Outcome, audit_entry
+from txraker.api.caller import NOBODY, Caller, Role, Transport, Who
 from txraker.api.endpoint import Endpoint, Verb
 from txraker.errors import (
     ApiError,
@@ -23,12 +24,12 @@ from txraker.errors import (
 _VERBS = {**{str(verb.name): verb for verb in Verb}, "HEAD": Verb.GET}
 
 
-def permit(endpoint: Endpoint, caller: Caller) -> None:
+def permit(role: Role, caller: Caller, what: str) -> None:
     """Raise Unauthorized for a caller who isn't known, and Forbidden for one whose role isn't enough."""
-    if caller.who.role < endpoint.role:
+    if caller.who.role < role:
         if not caller.is_known:
             raise Unauthorized
-        raise Forbidden(f"{endpoint.name} needs the role {endpoint.role.name.lower()}")
+        raise Forbidden(f"{what} needs the role {role.name.lower()}")
 
 
 @define
@@ -38,11 +39,15 @@ class Dispatcher:
     ``report_fault`` is told of every exception that is no :class:`~txraker.errors.ApiError` and returns
     the incident id that the client may know. ``unknown`` says what is missing when neither a path nor a
     method of that name exists. ``cancelled`` is what a call raises that nobody waits for any more.
+    ``is_current`` says whether somebody who was let in still would be: it is asked at each call. ``audit`` is
+    told of calls that are to be noted.
     """
 
     _report_fault: Callable[[str, Exception], str]
     _unknown: Callable[[str], ApiError | None]
     _cancelled: type[BaseException]
+    _is_current: Callable[[Who], bool] = Factory(lambda: lambda _: True)
+    audit: Callable[[AuditEntry], None] = Factory(lambda: lambda _: None)
     _by_name: dict[str, Endpoint] = Factory(dict)
     _by_path: dict[str, list[Endpoint]] = Factory(dict)
 
@@ -113,8 +118,31 @@ class Dispatcher:
         Raises :class:`ApiError`, whatever goes wrong: a defect of ours is reported and becomes an
         :class:`InternalError`.
         """
+        caller = self._as_of_now(caller)
+        if endpoint.audit is None:
+            return await self._run(endpoint, caller, arguments)
+        shown = {name: arguments[name] for name in endpoint.audit if name in arguments}
+        is_permitted = caller.who.role >= endpoint.role
+        if is_permitted:
+            self.audit(audit_entry("asked", endpoint.name, caller, shown))
         try:
-            permit(endpoint, caller)
+            return await self._run(endpoint, caller, arguments)
+        except ApiError as error:
+            outcome: Outcome = "failed" if is_permitted else "refused"
+            self.audit(audit_entry(outcome, endpoint.name, caller, shown, error.http_status))
+            raise
+
+    def _as_of_now(self, caller: Caller) -> Caller:
+        """Return a caller as it is known at this moment."""
+        if caller.connection is not None:
+            caller = evolve(caller, who=caller.connection.who)
+        if caller.transport is not Transport.UNIX and not self._is_current(caller.who):
+            caller = evolve(caller, who=NOBODY)
+        return caller
+
+    async def _run(self, endpoint: Endpoint, caller: Caller, arguments: Mapping[str, object]) -> object:
+        try:
+            permit(endpoint.role, caller, endpoint.name)
             if endpoint.parameters is None:
                 return await endpoint.handler(caller, arguments)
             is_query = caller.transport is Transport.HTTP

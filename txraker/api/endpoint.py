@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
+from types import EllipsisType
 from typing import Any, Concatenate, TypeVar, get_type_hints
 
 from attrs import evolve, frozen
@@ -41,7 +42,8 @@ class Endpoint:
     ``name`` is the JSON-RPC method and ``path`` the HTTP path (empty when it has none). ``reads_only``
     says that a call changes nothing: it may be cancelled, repeated, and asked for with HEAD. What is
     ``urgent`` is done even for a client that has too much under way. ``role`` is the least a caller needs.
-    ``parameters`` of ``None`` passes every argument on as it came.
+    ``parameters`` of ``None`` passes every argument on as it came. ``audit`` names the arguments that are
+    noted of a call in the audit log; with None calls aren't noted.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Endpoint:
     documentation: str
     handler: Handler
     urgent: bool = False
+    audit: tuple[str, ...] | None = None
 
 
 def endpoint(
@@ -66,12 +69,15 @@ def endpoint(
     role: Role | None = None,
     reads_only: bool | None = None,
     urgent: bool = False,
+    audit: tuple[str, ...] | EllipsisType | None = ...,
 ) -> Callable[[_Method], _Method]:
     """Declare the decorated coroutine method an endpoint.
 
     Without a path it is there on JSON-RPC only, and by default on persistent connections only.
     ``reads_only`` is by default what the verb says: GET reads, everything else may change something.
     ``role`` is the least that a caller needs: by default a viewer may read, and an operator do the rest.
+    ``audit`` names the arguments that the audit log may show, which are no secrets; by default calls that
+    change something are noted without any.
     """
     if bool(verbs) is not bool(path):
         raise TypeError(f"{name}: an HTTP verb needs a path, and a path needs a verb")
@@ -81,6 +87,7 @@ def endpoint(
         reads_only = verbs == GET
     if role is None:
         role = Role.VIEWER if reads_only else Role.OPERATOR
+    noted = (None if reads_only else ()) if isinstance(audit, EllipsisType) else audit
 
     def declare(method: _Method) -> _Method:
         documentation = inspect.getdoc(method)
@@ -99,6 +106,7 @@ def endpoint(
             documentation=documentation,
             handler=method,
             urgent=urgent,
+            audit=noted,
         )
         return method
 

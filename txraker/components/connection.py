@@ -5,16 +5,19 @@ Contract: "Identify Connection" and "Get Websocket ID" of the server administrat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
-from attrs import define
+from attrs import define, evolve
 from msgspec import Meta
 
+from txraker.api.audit import AuditEntry, audit_entry
 from txraker.api.caller import Caller, Role, Transport
 from txraker.api.endpoint import endpoint
+from txraker.authorization.gate import Gate
 from txraker.clients import ClientIdentity, Clients, ClientType
-from txraker.errors import BadRequest
+from txraker.errors import BadRequest, Forbidden, Unauthorized
 from txraker.interfaces import IConnection
 
 
@@ -32,11 +35,18 @@ class WebsocketId(msgspec.Struct, frozen=True):
 
 @define(eq=False)
 class ConnectionEndpoints:
-    """Lets clients say who they are."""
+    """Lets clients say who they are, and show that they may."""
 
     _clients: Clients
+    _gate: Gate
+    _audit: Callable[[AuditEntry], None]
 
-    @endpoint("server.connection.identify", reads_only=False, role=Role.NOBODY)
+    @endpoint(
+        "server.connection.identify",
+        reads_only=False,
+        role=Role.NOBODY,
+        audit=("client_name", "version", "type"),
+    )
     async def identify(
         self,
         caller: Caller,
@@ -44,22 +54,36 @@ class ConnectionEndpoints:
         client_name: Annotated[
             str, Meta(min_length=1, max_length=256, description="The application, e.g. `Mainsail`.")
         ],
-        version: Annotated[str, Meta(description="The application's version.")],
+        version: Annotated[str, Meta(max_length=256, description="The application's version.")],
         type: Annotated[ClientType, Meta(description="What kind of application it is.")],
-        url: Annotated[str, Meta(description="The application's home page.")],
+        url: Annotated[str, Meta(max_length=2048, description="The application's home page.")],
         access_token: Annotated[
-            str | None, Meta(description="A JSON Web Token; not needed by a trusted client.")
+            str | None, Meta(description="A user's token or an API token; not needed by one that is known.")
         ] = None,
         api_key: Annotated[
-            str | None, Meta(description="The API key; not needed by a trusted client.")
+            str | None, Meta(description="The API key or an API token; not needed by a trusted client.")
         ] = None,
     ) -> ConnectionId:
         """Identify the application at the other end of this connection.
 
-        It succeeds once for a connection. An agent's name is taken for as long as the agent is connected.
+        It succeeds once for a connection. An agent's name is taken for as long as the agent is connected. A
+        client that isn't known yet must show a token or the API key, and is known from then on.
+        An agent needs the role operator.
         """
         connection = _connection(caller)
+        who = caller.who
+        if access_token:
+            who = self._gate.who_has_token(access_token)
+        elif api_key:
+            who = self._gate.who_has_key(api_key)
+        if who.role is Role.NOBODY:
+            raise Unauthorized
+        if type == "agent" and who.role < Role.OPERATOR:
+            raise Forbidden("An agent needs the role operator")
         self._clients.identify(connection, ClientIdentity(client_name, version, type, url))
+        connection.authorize(who)
+        if access_token or api_key:
+            self._audit(audit_entry("let in", "server.connection.identify", evolve(caller, who=who)))
         return ConnectionId(connection.connection_id)
 
     @endpoint("server.websocket.id", transports=Transport.PERSISTENT, reads_only=True, role=Role.NOBODY)

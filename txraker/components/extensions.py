@@ -79,7 +79,7 @@ class ExtensionEndpoints:
         """Return the agents that are connected."""
         return Extensions([AgentInfo.of(identity) for identity in self._clients.agents()])
 
-    @endpoint("server.extensions.request", POST, "/server/extensions/request")
+    @endpoint("server.extensions.request", POST, "/server/extensions/request", audit=("agent", "method"))
     async def request(
         self,
         caller: Caller,
@@ -100,7 +100,7 @@ class ExtensionEndpoints:
         del arguments  # an agent may take its time, and they may be large
         return await answer
 
-    @endpoint("connection.send_event", reads_only=False)
+    @endpoint("connection.send_event", reads_only=False, audit=None)
     async def send_event(
         self,
         caller: Caller,
@@ -115,7 +115,7 @@ class ExtensionEndpoints:
         self._tell_others(agent, AgentEventBody(identity.client_name, event, data))
         return "ok"
 
-    @endpoint("connection.register_remote_method", reads_only=False)
+    @endpoint("connection.register_remote_method", reads_only=False, audit=("method_name",))
     async def register_remote_method(
         self,
         caller: Caller,

@@ -160,7 +160,7 @@ class KlippyApis:
         """
         return _object_status(await self._status.query(objects))
 
-    @endpoint("printer.objects.subscribe", reads_only=False)
+    @endpoint("printer.objects.subscribe", reads_only=False, role=Role.VIEWER, audit=None)
     async def objects_subscribe(self, caller: Caller, *, objects: RequestedObjects) -> ObjectStatus:
         """Subscribe this connection to fields of printer objects, and return them as they are now.
 
@@ -174,7 +174,9 @@ class KlippyApis:
         """Return `open` or `TRIGGERED` for each endstop."""
         return await self._ask("query_endstops/status")
 
-    @endpoint("printer.gcode.script", GET | POST, "/printer/gcode/script", reads_only=False)
+    @endpoint(
+        "printer.gcode.script", GET | POST, "/printer/gcode/script", reads_only=False, audit=("script",)
+    )
     async def gcode_script(
         self,
         caller: Caller,
@@ -189,7 +191,7 @@ class KlippyApis:
         """Return the description of every gcode command that has one."""
         return await self._ask("gcode/help")
 
-    @endpoint("printer.print.start", POST, "/printer/print/start")
+    @endpoint("printer.print.start", POST, "/printer/print/start", audit=("filename",))
     async def print_start(
         self,
         caller: Caller,
@@ -263,6 +265,7 @@ class KlippyApis:
             result=Any,
             documentation=f"Klippy's `{method}`, with all arguments passed on.",
             handler=pass_on,
+            audit=None if method in READING_METHODS else (),
         )
 
 

@@ -38,7 +38,7 @@ class Logs:
     _files: Mapping[str, ILogFile]
     _one_at_a_time: DeferredLock = field(factory=DeferredLock)
 
-    @endpoint("server.logs.rollover", POST, "/server/logs/rollover", role=Role.ADMIN)
+    @endpoint("server.logs.rollover", POST, "/server/logs/rollover", role=Role.ADMIN, audit=("application",))
     async def rollover(
         self,
         caller: Caller,

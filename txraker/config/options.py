@@ -21,6 +21,12 @@ def _host(text: str) -> str:
     return host
 
 
+def _file(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must be the path of a file")
+    return text.strip()
+
+
 def _mode(text: str) -> str:
     if not re.fullmatch(r"0?[0-7]{3}", text):
         raise ValueError("must be a file mode of three octal digits, such as 0660")
@@ -43,14 +49,18 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """`[server]`: where to listen, where Klippy is, and what the HTTP server allows.
 
-    `host` is an address, a host name, or "all" for every IPv4 and IPv6 address. `max_upload_size` is in MiB.
+    `host` is an address, a host name, or "all" for every IPv4 and IPv6 address. Without `enable_http` there
+    is only HTTPS, on `ssl_port`; relative paths are meant in the data path. `max_upload_size` is in MiB.
     `client_queue_size` (KiB) may wait for a client, and nothing for longer than `client_queue_seconds`.
     `klippy_uds_address` is None when it isn't configured. `route_prefix` has no slash at either end.
     """
 
     host: Annotated[str, Option(clean=_host)] = "0.0.0.0"
     port: Port = 7125
-    ssl_port: Annotated[Port, Option(unsupported_yet=True)] = 7130
+    enable_http: bool = True
+    ssl_port: Port = 7130
+    ssl_certificate_path: Annotated[str | None, Option(template=True, clean=_file)] = None
+    ssl_key_path: Annotated[str | None, Option(template=True, clean=_file)] = None
     klippy_uds_address: Annotated[
         str | None, Option(template=True, clean=str.strip, reported_default=DEFAULT_KLIPPY_ADDRESS)
     ] = None
@@ -64,14 +74,16 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuthorizationOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """`[authorization]`: who may use the API; list entries are as written. `login_timeout` is in days."""
+    """`[authorization]`: who may use the API; list entries are as written. `login_timeout` is in days.
 
-    enable_api_key: Annotated[bool, Option(unsupported_yet=True)] = True
-    login_timeout: Annotated[int, msgspec.Meta(ge=1, le=36500), Option(unsupported_yet=True)] = 90
-    max_login_attempts: Annotated[Annotated[int, msgspec.Meta(ge=1)] | None, Option(unsupported_yet=True)] = (
-        None
-    )
+    `trusted_proxies` are believed when they say for whom they ask.
+    """
+
+    enable_api_key: bool = True
+    login_timeout: Annotated[int, msgspec.Meta(ge=1, le=36500)] = 90
+    max_login_attempts: Annotated[int, msgspec.Meta(ge=1)] | None = None
     trusted_clients: list[str] = []
+    trusted_proxies: list[str] = []
     cors_domains: list[str] = []
     force_logins: bool = False
     default_source: Annotated[Literal["moonraker", "ldap"], Option(unsupported_yet=True)] = "moonraker"

@@ -31,7 +31,8 @@ def local_now() -> datetime:
 class LogFile:
     """Writes log events to a file, whose first lines are what ``header`` says.
 
-    It begins a new one every day and after ``largest`` bytes, and keeps what ``limits`` say of the old ones.
+    It begins a new one after ``largest`` bytes and, if it ``is_daily``, every day, and keeps what ``limits``
+    say of the old ones. ``mode`` is that of the file.
     A file that can't be written is not a reason to fail: ``tell`` is told what is wrong, and, with an empty
     text, when that is over.
     """
@@ -42,6 +43,8 @@ class LogFile:
     _now: Callable[[], datetime] = local_now
     limits: LogLimits = field(factory=LogLimits)
     largest: int = 20 * MIB
+    mode: int = 0o644
+    is_daily: bool = True
     _problem: str = field(default="", init=False)
     _file: IO[str] | None = field(default=None, init=False)
     _size: int = field(default=0, init=False)
@@ -65,8 +68,8 @@ class LogFile:
     def _open(self) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         try:
-            descriptor = os.open(self.path, flags | os.O_EXCL, 0o644)
-            os.fchmod(descriptor, 0o644)  # whatever the umask
+            descriptor = os.open(self.path, flags | os.O_EXCL, self.mode)
+            os.fchmod(descriptor, self.mode)  # whatever the umask
         except FileExistsError:
             descriptor = os.open(self.path, flags)
         about = os.fstat(descriptor)
@@ -90,8 +93,12 @@ class LogFile:
         """Write an event."""
         text = formatEventAsClassicLogText(event)
         if text is not None:
-            self._be_ready()
-            self._write(text)
+            self.append(text)
+
+    def append(self, text: str) -> None:
+        """Write whole lines."""
+        self._be_ready()
+        self._write(text)
 
     def _be_ready(self) -> None:
         """Have a file to write to, if there can be one, and at midnight a new one."""
@@ -118,8 +125,9 @@ class LogFile:
         if self._file is None:
             return
         try:
-            self._size += self._file.write(text)
+            self._file.write(text)
             self._file.flush()
+            self._size += len(text.encode(errors="replace"))
         except OSError as problem:
             self._set_problem(self._words(problem))
         else:
@@ -134,7 +142,9 @@ class LogFile:
             self._tell(problem)
 
     def _is_due(self) -> bool:
-        return self._file is not None and (self._size >= self.largest or self._now().date() != self._day)
+        if self._file is None:
+            return False
+        return self._size >= self.largest or (self.is_daily and self._now().date() != self._day)
 
     def _roll_unasked(self) -> bool:
         """Roll over, or go on for another day or another ``largest`` bytes."""

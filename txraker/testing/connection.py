@@ -10,7 +10,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from txraker.api.caller import Transport
+from txraker.api.caller import NOBODY, TRUSTED, Transport, Who
 from txraker.api.jsonrpc import Response, encode_request
 from txraker.clients import ClientIdentity
 from txraker.errors import Unavailable
@@ -31,6 +31,8 @@ class MemoryConnection:
     identity: ClientIdentity | None = None
     transport: Transport = Transport.WEBSOCKET
     address: str = "127.0.0.1"
+    who: Who = TRUSTED
+    otherwise: Who = NOBODY
     messages: list[dict[str, Any]] = field(factory=list, init=False)
     asked: dict[int, Deferred[Any]] = field(factory=dict, init=False)
     closed: tuple[int, str] | None = field(default=None, init=False)
@@ -39,6 +41,9 @@ class MemoryConnection:
     def is_open(self) -> bool:
         """Whether it has not been closed."""
         return self.closed is None
+
+    def authorize(self, who: Who) -> None:
+        self.who = who
 
     def send(self, text: bytes) -> None:
         if self.closed is None:

@@ -17,9 +17,11 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from txraker.api.caller import Caller
+from txraker.api.audit import audit_entry
+from txraker.api.caller import Caller, Role
+from txraker.api.dispatch import permit
 from txraker.clients import Clients
-from txraker.errors import KlippyNotConnected
+from txraker.errors import KlippyNotConnected, Unauthorized
 from txraker.klippy.framing import TERMINATOR, FrameSplitter, FrameTooLong
 from txraker.reactor import Stream
 from txraker.transports.link import LinkService
@@ -33,9 +35,9 @@ KLIPPY_IS_SLOW = "Klippy is slow"
 class BridgeWebSocket(ServerWebSocket):
     """The client's side of a bridge."""
 
-    def __init__(self, clients: Clients, klippy: KlippySide, address: str) -> None:
+    def __init__(self, clients: Clients, klippy: KlippySide, caller: Caller) -> None:
         super().__init__(klippy.go_on)
-        self.address = address
+        self.address, self.who = caller.address, caller.who
         self._clients = clients
         self._klippy = klippy
         klippy.client = self
@@ -150,6 +152,11 @@ class BridgeUpgrade(Upgrade):
         self._endpoint = endpoint
         self._touched = touched
 
+    def check_who(self, caller: Caller) -> None:
+        if not self.door.gate.is_current(caller.who):
+            raise Unauthorized
+        permit(Role.ADMIN, caller, "/klippysocket")
+
     def respond(self, request: Request) -> None:
         caller = self.admit(request)
         self.write_outcome(request, self._connect(), self._bridge(caller), cancel=True)
@@ -164,11 +171,13 @@ class BridgeUpgrade(Upgrade):
     def _bridge(self, caller: Caller) -> Callable[[Request, KlippySide], None]:
         def build(request: Request, klippy: KlippySide) -> None:
             try:
+                self.check_who(caller)
                 self.check_room(caller)
             except Exception:
                 klippy.end()
                 raise
-            self.upgrade(request, BridgeWebSocket(self.service.clients, klippy, caller.address))
+            self.door.dispatcher.audit(audit_entry("asked", "/klippysocket", caller))
+            self.upgrade(request, BridgeWebSocket(self.service.clients, klippy, caller))
 
         return build
 

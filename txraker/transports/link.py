@@ -10,14 +10,14 @@ import math
 from itertools import count
 from typing import Any, Protocol
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from txraker.api import jsonrpc
-from txraker.api.caller import TRUSTED, Caller, Transport
+from txraker.api.caller import Caller, Transport, Who
 from txraker.api.dispatch import Dispatcher
 from txraker.clients import ClientIdentity, Clients
 from txraker.errors import ClientError, Unavailable
@@ -45,9 +45,13 @@ DEEPEST_DEBT = 5000.0
 OVER_RATE = "over its rate"
 """A reason not to read from a client."""
 
+KNOWN_WITHIN = 60.0
+"""Seconds in which a client must say who it is that may do nothing before."""
+
 ABORT_AFTER = 2.0
 """Seconds that a client has to take leave before its connection is cut."""
 
+POLICY_VIOLATION = 1008
 TRY_AGAIN_LATER = 1013
 
 
@@ -102,15 +106,13 @@ class LinkService:
 @implementer(IConnection, IStatusSubscriber)
 @define(eq=False)
 class Link:
-    """One client on a persistent connection."""
+    """One client on a persistent connection. ``_caller`` is who opened it."""
 
     _service: LinkService
     _wire: Wire
-    transport: Transport
-    address: str
+    _caller: Caller
     identity: ClientIdentity | None = None
     connection_id: int = field(init=False)
-    _caller: Caller = field(init=False)
     _outbox: Outbox = field(init=False)
     _open: bool = field(default=False, init=False)
     _leaving: bool = field(default=False, init=False)
@@ -119,6 +121,7 @@ class Link:
     _seen_progress: int = field(default=0, init=False)
     _read_at: float = field(default=-math.inf, init=False)
     _under_way: int = field(default=0, init=False)
+    _stranger: IDelayedCall | None = field(default=None, init=False)
     _reading_on: IDelayedCall | None = field(default=None, init=False)
     _allowance: float = field(default=BURST, init=False)
     _allowed_at: float = field(init=False)
@@ -126,19 +129,64 @@ class Link:
     def __attrs_post_init__(self) -> None:
         service = self._service
         self.connection_id = service.clients.new_id()
-        self._caller = Caller(self.transport, self.address, TRUSTED, self)
+        self._caller = evolve(self._caller, connection=self)
         self._outbox = Outbox(self._wire.framing, service.queue_bytes, service.queue_seconds)
         self._allowed_at = service.clock.seconds()
 
     def opened(self) -> None:
-        """Begin: the client counts and hears notifications."""
+        """Begin: the client counts, and hears notifications once it is known."""
         self._open = True
         self._service.clients.add(self)
+        self._expect_to_know()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the client may do anything beyond saying who it is."""
+        return self._caller.is_known
+
+    @property
+    def transport(self) -> Transport:
+        return self._caller.transport
+
+    @property
+    def address(self) -> str:
+        return self._caller.address
+
+    @property
+    def who(self) -> Who:
+        return self._caller.who
+
+    @property
+    def otherwise(self) -> Who:
+        return self._caller.otherwise
+
+    def authorize(self, who: Who) -> None:
+        self._caller = evolve(self._caller, who=who)
+        if not self.is_known:
+            self._service.status.unsubscribe(self)
+            if self.identity is not None and self.identity.type == "agent":
+                self.close(POLICY_VIOLATION, "Unauthorized")
+        self._expect_to_know()
+
+    def _expect_to_know(self) -> None:
+        """Give a client that isn't known some time to say who it is."""
+        if self._stranger is not None:
+            self._stranger.cancel()
+            self._stranger = None
+        if not self._caller.is_known and self._open:
+            self._stranger = self._service.clock.callLater(KNOWN_WITHIN, self._turn_away)
+
+    def _turn_away(self) -> None:
+        self._stranger = None
+        self.close(POLICY_VIOLATION, "Unauthorized")
 
     def closed(self) -> None:
         """End: the client and what it subscribed to are forgotten."""
         if self._open:
             self._open = False
+            if self._stranger is not None:
+                self._stranger.cancel()
+                self._stranger = None
             if self._reading_on is not None:
                 self._reading_on.cancel()
                 self._reading_on = None
@@ -207,7 +255,7 @@ class Link:
                 self._check()
 
     def status_changed(self, delivery: Delivery) -> None:
-        if self.is_open:
+        if self.is_open and self.is_known:
             if self._wire.is_idle:
                 self._wire.write(delivery.outgoing.framed(self._wire.framing))
             else:
@@ -216,7 +264,7 @@ class Link:
 
     def request(self, method: str, params: object) -> Deferred[Any]:
         asked: Deferred[Any] = Deferred()
-        if not self._open or len(self._asked) >= MOST_QUESTIONS:
+        if not self._open or not self.is_known or len(self._asked) >= MOST_QUESTIONS:
             reason = "has too many requests to answer" if self._open else "has disconnected"
             asked.errback(Unavailable(f"The client {reason}"))
             return asked

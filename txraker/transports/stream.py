@@ -23,7 +23,8 @@ class StreamWriter:
 
     Twisted's ``write`` leaves the bytes to the reactor, which costs two changes of what it polls for and a
     turn for every message: most of the work of handing a status update to a client. Everything that goes
-    to the transport goes this way, or frames would be torn apart.
+    to the transport goes this way, or frames would be torn apart. A transport that encrypts has to do this
+    itself, by a method ``write_at_once``.
 
     ``drained`` is called when the transport has sent all it was given and more may be written.
     """
@@ -36,6 +37,7 @@ class StreamWriter:
     """How often the other end has been seen to take what was written."""
     _backlog: deque[bytes] = field(factory=deque, init=False)
     _socket: socket.socket | None = field(default=None, init=False)
+    _write_at_once: Callable[[bytes], bool] | None = field(default=None, init=False)
     _has_written: bool = field(default=False, init=False)
 
     def start(self) -> None:
@@ -66,6 +68,9 @@ class StreamWriter:
             if sent == len(data):
                 return
             data = data[sent:]
+        elif self.is_idle and self._write_at_once is not None and len(data) <= PIECE:
+            self.is_idle = self._write_at_once(data)
+            return
         self._backlog.append(data)
         if self.is_idle or not self._has_written:
             self._give_piece()
@@ -90,9 +95,11 @@ class StreamWriter:
             return
         self.is_idle = True
         if self._has_written and self._socket is None:
-            # Only now is it sure that nobody's earlier bytes wait in the transport.
+            # Only now is it sure that nobody's earlier bytes wait in the transport. The handle of one that
+            # encrypts is not a socket.
             handle = getattr(self._transport, "getHandle", _nothing)()
             self._socket = handle if isinstance(handle, socket.socket) else None
+            self._write_at_once = getattr(self._transport, "write_at_once", None)
         self._drained()
 
     def stopProducing(self) -> None:

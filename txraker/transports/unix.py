@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IAddress, IReactorUNIX
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from txraker.api.caller import Transport
+from txraker.api.caller import TRUSTED, Caller, Transport
 from txraker.klippy.framing import TERMINATOR, FrameSplitter, FrameTooLong
 from txraker.reactor import Stream, peer_of
 from txraker.transports.link import Link, LinkService
@@ -52,7 +52,9 @@ class UnixClient(Protocol):
     def connectionMade(self) -> None:
         """Begin."""
         self._present.add(self)
-        self._link = Link(self._service, self, Transport.UNIX, self._identity())
+        self._link = Link(
+            self._service, self, Caller(Transport.UNIX, self._identity(), TRUSTED, otherwise=TRUSTED)
+        )
         self._writer = StreamWriter(self.transport, self._link.drained)
         self._writer.start()
         self._reading = Reading(self.transport)

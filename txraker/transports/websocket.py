@@ -21,12 +21,12 @@ from zope.interface import implementer
 from txraker import __version__
 from txraker.access import is_loopback
 from txraker.api.caller import Caller, Transport
-from txraker.errors import BadRequest, MethodNotAllowed, Unauthorized, Unavailable
+from txraker.errors import BadRequest, MethodNotAllowed, Unavailable
 from txraker.reactor import Stream
-from txraker.transports.link import Link, LinkService
+from txraker.transports.link import POLICY_VIOLATION, Link, LinkService
 from txraker.transports.stream import Reading, StreamWriter
 from txraker.transports.web.cors import header
-from txraker.transports.web.request import TrackedChannel
+from txraker.transports.web.request import LONGEST_UNTRUSTED_BODY, TrackedChannel
 from txraker.transports.web.resources import Door, Leaf
 
 LONGEST_MESSAGE = 5 * 1024 * 1024
@@ -44,7 +44,7 @@ CLOSE_WITHIN = 2.0
 """Seconds a client has to answer a close frame before the connection is cut."""
 
 GOING_AWAY = 1001
-POLICY_VIOLATION = 1008
+TOO_BIG = 1009
 
 _SHORT, _MEDIUM = 126, 0x10000
 
@@ -118,6 +118,11 @@ class ServerWebSocket(WebSocketServerProtocol):
         if self._fragments == MOST_FRAGMENTS:
             self.take_leave(POLICY_VIOLATION, "Too many fragments")
         super().onMessageFrameBegin(length)
+
+    def onMessageFrameData(self, payload: bytes) -> None:
+        """Take bytes of a message, unless the connection is being closed: nobody will read them."""
+        if self.state == self.STATE_OPEN:
+            super().onMessageFrameData(payload)
 
     def onPing(self, payload: bytes) -> None:
         """Count a ping and answer it, when the client has read what it has got already, the newest first."""
@@ -193,9 +198,10 @@ class ServerWebSocket(WebSocketServerProtocol):
 class ApiWebSocket(ServerWebSocket):
     """A client of the API."""
 
-    def __init__(self, service: LinkService, address: str) -> None:
+    def __init__(self, service: LinkService, caller: Caller) -> None:
         super().__init__(self._link_drained)
-        self.link = Link(service, self, Transport.WEBSOCKET, address)
+        self.link = Link(service, self, caller)
+        self._length = 0
 
     def _link_drained(self) -> None:
         self.link.drained()
@@ -203,6 +209,18 @@ class ApiWebSocket(ServerWebSocket):
     def charge(self, requests: float) -> None:
         """Count work that the client causes."""
         self.link.charge(requests)
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        """Count a frame; who isn't known yet has nothing long to say."""
+        self._length += length
+        if self._length > LONGEST_UNTRUSTED_BODY and not self.link.is_known:
+            self.take_leave(TOO_BIG, "Unauthorized")
+        super().onMessageFrameBegin(length)
+
+    def onMessageBegin(self, isBinary: bool) -> None:
+        """Begin to count what a message holds."""
+        self._length = 0
+        super().onMessageBegin(isBinary)
 
     def onOpen(self) -> None:
         """Begin."""
@@ -248,18 +266,25 @@ class Upgrade(Leaf):
         """Return who asks, or raise why there will be no websocket."""
         if request.method != b"GET":
             raise MethodNotAllowed("A websocket is opened by GET", ("GET",))
+        if request.content is not None and request.content.read(1):
+            raise BadRequest("A request for a websocket has no body")
         caller = self.door.caller(request, Transport.WEBSOCKET)
-        if not caller.is_known:
-            raise Unauthorized
+        self.check_who(caller)
         self.refuse_foreign(request)
         if (header(request, "Upgrade") or "").lower() != "websocket":
             raise BadRequest('Can "Upgrade" only to "WebSocket".')
         self.check_room(caller)
         return caller
 
+    def check_who(self, caller: Caller) -> None:
+        """Raise Unauthorized or Forbidden for a caller who may have no such websocket."""
+
     def check_room(self, caller: Caller) -> None:
         """Raise Unavailable when the connection would be one too many."""
-        if not self.service.clients.has_room(caller.address, is_local=is_loopback(caller.address)):
+        room = self.service.clients.has_room(
+            caller.address, is_local=is_loopback(caller.address), is_known=caller.is_known
+        )
+        if not room:
             raise Unavailable("The maximum number of websocket connections is reached")
 
     def upgrade(self, request: Request, protocol: ServerWebSocket) -> None:
@@ -276,7 +301,7 @@ class ApiUpgrade(Upgrade):
 
     def respond(self, request: Request) -> None:
         caller = self.admit(request)
-        self.upgrade(request, ApiWebSocket(self.service, caller.address))
+        self.upgrade(request, ApiWebSocket(self.service, caller))
 
 
 class _OneProtocol:

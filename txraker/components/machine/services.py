@@ -62,7 +62,9 @@ class Services:
     states: dict[str, UnitState] = field(factory=dict, init=False)
     _watched: set[str] = field(factory=set, init=False)
 
-    @endpoint("machine.services.restart", POST, "/machine/services/restart", role=Role.ADMIN)
+    @endpoint(
+        "machine.services.restart", POST, "/machine/services/restart", role=Role.ADMIN, audit=("service",)
+    )
     async def restart_service(self, caller: Caller, *, service: ServiceParameter) -> str:
         """Restart a service and return when that is done; `moonraker` is this server, which answers first."""
         if not await self._is_own(service):
@@ -73,14 +75,14 @@ class Services:
             self._restart_own_unit(self._instances.own)
         return "ok"
 
-    @endpoint("machine.services.stop", POST, "/machine/services/stop", role=Role.ADMIN)
+    @endpoint("machine.services.stop", POST, "/machine/services/stop", role=Role.ADMIN, audit=("service",))
     async def stop_service(self, caller: Caller, *, service: ServiceParameter) -> str:
         """Stop a service and return when that is done. This server can only be restarted."""
         await self._refuse_own(service, "stop")
         await self._act(self._system.stop_unit, service)
         return "ok"
 
-    @endpoint("machine.services.start", POST, "/machine/services/start", role=Role.ADMIN)
+    @endpoint("machine.services.start", POST, "/machine/services/start", role=Role.ADMIN, audit=("service",))
     async def start_service(self, caller: Caller, *, service: ServiceParameter) -> str:
         """Start a service and return when that is done. This server can only be restarted."""
         await self._refuse_own(service, "start")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from twisted.web.server import Request
 
 from txraker.access import Access
@@ -10,6 +12,8 @@ _ALLOWED_METHODS = b"GET, POST, PUT, DELETE, OPTIONS"
 _ALLOWED_HEADERS = (
     b"Origin, Accept, Content-Type, X-Requested-With, X-CRSF-Token, Authorization, X-Access-Token, X-Api-Key"
 )
+_EVERY_BROWSER = "Mozilla/"
+"""How browsers call themselves, all of them; no page can change that."""
 
 
 def header(request: Request, name: str) -> str | None:
@@ -50,3 +54,23 @@ def is_foreign(request: Request, access: Access) -> bool:
     if access.allows_origin(origin):
         return False
     return origin.partition("://")[2] != header(request, "Host")
+
+
+def is_of_unknown_page(request: Request, access: Access) -> bool:
+    """Say whether a browser makes a request and leaves open for which page.
+
+    Of a GET over plain HTTP to another machine browsers send neither ``Origin`` nor ``Sec-Fetch-Site``, be it
+    for a picture, a form or a link. Then a page of this machine, on whatever port, or an allowed one must be
+    the ``Referer``. A stranger's page can leave that out, but not put another name there.
+    """
+    if header(request, "Origin") is not None or header(request, "Sec-Fetch-Site") is not None:
+        return False
+    if not (header(request, "User-Agent") or "").startswith(_EVERY_BROWSER):
+        return False
+    try:
+        referrer = urlsplit(header(request, "Referer") or "")
+        ours = urlsplit(f"//{header(request, 'Host') or ''}").hostname
+    except ValueError:
+        return True
+    is_ours = referrer.hostname is not None and referrer.hostname == ours
+    return not (is_ours or access.allows_origin(f"{referrer.scheme}://{referrer.netloc}"))

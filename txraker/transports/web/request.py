@@ -18,7 +18,8 @@ from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES, HTTPChannel
 from twisted.web.server import Request, Site
 
-from txraker.access import is_loopback
+from txraker.access import origin
+from txraker.api.caller import Caller
 from txraker.errors import ApiError, HeadersTooLarge, PayloadTooLarge, Unauthorized
 from txraker.reactor import Stream
 
@@ -49,10 +50,14 @@ def error_body(error: ApiError) -> bytes:
 
 
 class LimitedRequest(Request):
-    """A request that is refused, with its connection, when its body is too long."""
+    """A request that is refused, with its connection, when its body is too long.
+
+    ``caller`` is who makes it, once that was looked at.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.caller: Caller | None = None
         self._body = BytesIO()
         self._received = 0
         self._longest = LONGEST_BODY
@@ -61,8 +66,9 @@ class LimitedRequest(Request):
     def gotLength(self, length: int | None) -> None:
         """Learn the body's length, None if the client didn't tell."""
         self.content = self._body
-        site: LimitedSite = self.channel.site  # type: ignore[attr-defined]  # our site makes no other channels
-        if not site.trusts(self):
+        channel: TrackedChannel = self.channel  # type: ignore[assignment]  # our site makes no others
+        self.uri = _origin_form(channel._path)  # Twisted tells it after the body only; it may hold a token
+        if not channel.site.trusts(self):
             self._longest = LONGEST_UNTRUSTED_BODY
         if length is not None and length > self._longest:
             self._refuse()
@@ -200,7 +206,8 @@ class TrackedChannel(HTTPChannel):
 class LimitedSite(Site):
     """A site whose requests are limited.
 
-    ``reactor`` times the end of refused connections; ``trusts`` says whether a request's sender is trusted.
+    ``reactor`` times the end of refused connections; ``trusts`` says whether a request's sender is trusted,
+    and ``is_proxy`` whether many may be behind an address.
     """
 
     protocol = TrackedChannel  # type: ignore[assignment]  # HTTP/1.1 only, so no negotiating wrapper
@@ -208,18 +215,30 @@ class LimitedSite(Site):
     displayTracebacks = False
     noisy = False
 
-    def __init__(self, resource: Any, reactor: IReactorTime, trusts: Callable[[Request], bool]) -> None:
+    def __init__(
+        self,
+        resource: Any,
+        reactor: IReactorTime,
+        trusts: Callable[[Request], bool],
+        is_proxy: Callable[[str], bool],
+    ) -> None:
         super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor, timeout=60)
         self.reactor = reactor
         self.trusts = trusts
+        self._is_proxy = is_proxy
         self.channels: set[TrackedChannel] = set()
 
+    def acceptableProtocols(self) -> list[bytes]:
+        """Agree on HTTP/1.1 with clients that ask under TLS, also where a library for HTTP/2 is installed."""
+        return [b"http/1.1"]
+
     def has_room(self, channel: TrackedChannel) -> bool:
-        """Say whether a new connection may stay; a tenth of the room is kept for this machine."""
+        """Say whether a new connection may stay; a tenth of the room is kept for this machine and proxies."""
         address = channel.peer_address()
-        if is_loopback(address):
+        if self._is_proxy(address):
             return len(self.channels) < MOST_CONNECTIONS
-        of_address = sum(known.peer_address() == address for known in self.channels)
+        place = origin(address)
+        of_address = sum(origin(known.peer_address()) == place for known in self.channels)
         return of_address < MOST_OF_ONE and len(self.channels) < MOST_CONNECTIONS * 9 // 10
 
     def finish_connections(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from attrs import define
+from attrs import define, evolve
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
@@ -16,9 +16,11 @@ from zope.interface import implementer
 from txraker import __version__
 from txraker.access import Access, client_addresses
 from txraker.api.arguments import parse_query
+from txraker.api.audit import audit_entry
 from txraker.api.caller import NOBODY, TRUSTED, Caller, Transport
 from txraker.api.dispatch import Dispatcher
 from txraker.api.endpoint import Endpoint
+from txraker.authorization.gate import Gate, Shown
 from txraker.errors import (
     ApiError,
     BadRequest,
@@ -29,10 +31,25 @@ from txraker.errors import (
     Unauthorized,
 )
 from txraker.faults import FaultReport
-from txraker.transports.web.cors import add_cors_headers, header, header_values, is_foreign
-from txraker.transports.web.request import JSON, error_body
+from txraker.transports.web.cors import (
+    add_cors_headers,
+    header,
+    header_values,
+    is_foreign,
+    is_of_unknown_page,
+)
+from txraker.transports.web.request import JSON, LimitedRequest, error_body
 
 _FORM = "application/x-www-form-urlencoded"
+
+_ON_EVERY_ANSWER = (
+    (b"Server", b"txraker/" + __version__.encode()),
+    # An answer is data: not to be shown as a page, put into one, kept, or told of (a URL may hold a token).
+    (b"X-Content-Type-Options", b"nosniff"),
+    (b"Content-Security-Policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"Referrer-Policy", b"no-referrer"),
+    (b"Cache-Control", b"no-store"),
+)
 
 
 @define(eq=False)
@@ -40,29 +57,67 @@ class Door:
     """What every resource needs to let a request in: who may, the road, and where defects are reported."""
 
     dispatcher: Dispatcher
-    access: Access
+    gate: Gate
     report_fault: FaultReport
 
+    @property
+    def access(self) -> Access:
+        """Which addresses and web pages are let in."""
+        return self.gate.access
+
     def caller(self, request: Request, transport: Transport) -> Caller:
-        """Return who is asking. Raises Forbidden for a page that has our address under a name of its own."""
-        addresses = client_addresses(
+        """Return who is asking. Raises Forbidden for a page that has our address under a name of its own.
+
+        A request is looked at once: a oneshot token is good for no second look.
+        """
+        limited: LimitedRequest = request  # type: ignore[assignment]  # our site makes no others
+        if limited.caller is None:
+            limited.caller = self._look_at(request, transport)
+        return evolve(limited.caller, transport=transport)
+
+    def _look_at(self, request: Request, transport: Transport) -> Caller:
+        address, *others = addresses = self._addresses(request)
+        who = self.gate.who_shows(_shown(request), addresses)
+        otherwise = self.gate.who_comes_from(addresses)
+        host = header(request, "Host")
+        if host is not None and not self.access.allows_host(host):
+            if who is TRUSTED:
+                raise Forbidden(f"'{host[:100]}' is no name of this server: list it in cors_domains if it is")
+            otherwise = NOBODY
+        return Caller(transport, address, who, None, tuple(others), otherwise)
+
+    def note_refusal(self, request: Request, error: ApiError) -> None:
+        """Note in the audit log that a request was refused before it got as far as an endpoint."""
+        limited: LimitedRequest = request  # type: ignore[assignment]  # our site makes no others
+        stranger = Caller(Transport.HTTP, self._addresses(request)[0], NOBODY)
+        call = f"{request.method.decode('latin-1')} {request.path.decode('latin-1')}"
+        refusal = audit_entry("refused", call, limited.caller or stranger, status=error.http_status)
+        self.dispatcher.audit(refusal)
+
+    def trusts(self, request: Request) -> bool:
+        """Say whether the sender of a request seems to be known, before its body is there."""
+        try:
+            return self.gate.who_seems(_shown(request), self._addresses(request)) is not NOBODY
+        except ApiError:
+            return False
+
+    def _addresses(self, request: Request) -> tuple[str, ...]:
+        return client_addresses(
             getattr(request.getClientAddress(), "host", ""),
             header_values(request, "X-Forwarded-For"),
             header_values(request, "X-Real-IP"),
+            self.access.proxies,
         )
-        if not all(map(self.access.trusts, addresses)):
-            return Caller(transport, addresses[0], NOBODY)
-        host = header(request, "Host")
-        if host is not None and not self.access.allows_host(host):
-            raise Forbidden(f"'{host[:100]}' is no name of this server: list it in cors_domains if it is")
-        return Caller(transport, addresses[0], TRUSTED)
 
-    def trusts(self, request: Request) -> bool:
-        """Say whether the sender of a request is trusted."""
-        try:
-            return self.caller(request, Transport.HTTP).is_known
-        except Forbidden:
-            return False
+
+def _shown(request: Request) -> Shown:
+    """Return what a request shows of who makes it. Contract: Moonraker's authorization API."""
+    query = parse_query(request.uri.partition(b"?")[2])
+    kind, _, bearer = (header(request, "Authorization") or "").strip().partition(" ")
+    if kind.lower() != "bearer":
+        bearer = header(request, "X-Access-Token") or str(query.get("access_token", ""))
+    key = (header(request, "X-Api-Key") or "").strip()
+    return Shown(bearer.strip() or None, key or None, str(query.get("token", "")) or None)
 
 
 @define(eq=False)
@@ -81,12 +136,14 @@ class Leaf:
         raise TypeError("a leaf has no children")
 
     def render(self, request: Request) -> int:
-        request.setHeader(b"Server", b"txraker/" + __version__.encode())
-        request.setHeader(b"X-Content-Type-Options", b"nosniff")
+        for name, value in _ON_EVERY_ANSWER:
+            request.setHeader(name, value)
         try:
             add_cors_headers(request, self.door.access)
             self.respond(request)
         except ApiError as error:
+            if isinstance(error, Forbidden):
+                self.door.note_refusal(request, error)
             write_error(request, error)
         except Exception as fault:
             write_error(request, InternalError(self.door.report_fault("an HTTP request", fault)))
@@ -146,15 +203,17 @@ class ApiResource(Leaf):
     prefix: str = ""
 
     def respond(self, request: Request) -> None:
-        caller = self.door.caller(request, Transport.HTTP)
         path = request.path.decode("latin-1").removeprefix(self.prefix)
         method = request.method.decode("latin-1")
         if method == "OPTIONS":
             self._say_options(request, path)
             return
+        caller = self.door.caller(request, Transport.HTTP)
         endpoint = self._find(caller, path, method)
         if not endpoint.reads_only:
             self.refuse_foreign(request)
+            if caller.who is TRUSTED and is_of_unknown_page(request, self.door.access):
+                raise Forbidden("A browser must do this by POST, or from a page of this machine")
         call = self.door.dispatcher.call(endpoint, caller, _arguments(request))
         self.write_outcome(request, call, write_result, cancel=endpoint.reads_only)
 

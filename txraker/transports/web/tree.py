@@ -33,7 +33,10 @@ def site(
         b"/server/jsonrpc": JsonRpcResource(door),
     }
     return LimitedSite(
-        _Root(prefix.encode(), named, ApiResource(door, prefix), Nothing(door)), reactor, door.trusts
+        _Root(prefix.encode(), named, ApiResource(door, prefix), Nothing(door)),
+        reactor,
+        door.trusts,
+        door.access.is_proxy,
     )
 
 

@@ -1,0 +1,1 @@
+"""What outlives a restart, and what must not be lost."""

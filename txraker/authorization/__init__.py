@@ -1,0 +1,1 @@
+"""Who may: passwords, tokens, keys, and what a caller is known by."""

@@ -1,0 +1,1 @@
+"""``access.*``: who may use the server."""

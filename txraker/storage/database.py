@@ -1,0 +1,325 @@
+"""One SQLite file, one connection, one thread.
+
+```
+ reactor's thread                    thread "txraker-database"
+ run(work) ── queue ───────────────▶ BEGIN IMMEDIATE · work(connection) · COMMIT or ROLLBACK
+ Deferred  ◀── callFromThread ────── what work returned or raised
+```
+
+The connection is opened, used and closed in that thread alone, which takes one piece of work after the other:
+nothing of ours waits for SQLite's locks, and writers need no retries. An empty queue blocks the thread, and
+nothing is written or woken until there is work.
+
+*Durable*: a write-ahead log with ``synchronous=FULL``; a commit is on the disk before it is answered. Where a
+file system can't do a write-ahead log SQLite stays with its rollback journal, which keeps the same promise.
+
+*One server at a time*: ``flock`` on ``txraker.db.lock``. The kernel takes it back however a process ends, it
+keeps two servers in one process apart, too, and says at once who is the second. SQLite's exclusive locking
+mode would also shut out whoever just looks at the file with another program. The lock is on a file beside
+the database, because to close any descriptor of the database is to give up SQLite's own locks in this
+process; and that file stays, because who removes it lets others lock a new one of the same name.
+
+*Migrations* are applied when the file is opened, each in its transaction, after a copy is made of what there
+was. The file is checked before; one that is damaged, or newer than the code, is left as it is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from traceback import clear_frames
+from typing import Any, Generic, TypeVar
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from txraker.errors import Unavailable
+from txraker.interfaces import IDatabase
+from txraker.storage.migrations import (
+    CannotMigrate,
+    Migrations,
+    check_numbers,
+    is_empty,
+    missing,
+    version_of,
+)
+
+_T = TypeVar("_T")
+
+PATIENCE = 5.0
+"""Seconds to wait for another program that has locked the file, such as somebody's ``sqlite3``."""
+
+LARGEST_LOG = 4 * 1024 * 1024
+"""Bytes that the write-ahead log may keep on the disk: what it grows to before its content is moved."""
+
+_UNUSABLE = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOLFS,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+"""What SQLite says when the file or its disk is to blame, and not what was asked for."""
+
+
+class StorageError(Unavailable):
+    """A database can't be used because of its file, or of what that is stored on.
+
+    ``file`` is the file that is to blame, ``reason`` what is wrong with it, as a user should read it.
+    """
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(f"{file}: {reason}")
+        self.file = file
+        self.reason = reason
+
+
+def storage_error(file: Path, problem: BaseException) -> StorageError:
+    """Return what went wrong in words for users; ``file`` is to blame unless the problem names another."""
+    if isinstance(problem, StorageError):
+        return problem
+    reason = str(problem)
+    if isinstance(problem, OSError):
+        file = Path(os.fsdecode(problem.filename)) if problem.filename else file
+        reason = problem.strerror or reason
+    elif isinstance(problem, sqlite3.Error) and hasattr(problem, "sqlite_errorname"):
+        reason = f"{problem} ({problem.sqlite_errorname})"
+    blame = StorageError(file, reason)
+    blame.__cause__ = problem
+    return blame
+
+
+def blamed(file: Path, problem: BaseException) -> BaseException:
+    """Return a StorageError if the file is to blame for what work raised, and else just that."""
+    code = problem.sqlite_errorcode if hasattr(problem, "sqlite_errorcode") else sqlite3.SQLITE_OK
+    return storage_error(file, problem) if code & 0xFF in _UNUSABLE else problem
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Set what lasts as long as a connection and must come before anything else."""
+    connection.execute("PRAGMA trusted_schema=OFF")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA journal_size_limit={LARGEST_LOG}")
+
+
+def transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], _T]) -> _T:
+    """Do work in one transaction, which is rolled back when the work raises, and return its result.
+
+    A cursor is no result, and a TypeError: it would be used, or at least be let go of, in another thread.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(connection)
+        if isinstance(result, sqlite3.Cursor):
+            raise TypeError("Work on a database returns values, not a cursor")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+def migrate(connection: sqlite3.Connection, migrations: Migrations, back_up: Callable[[int], object]) -> None:
+    """Bring a database to its newest version, and enforce foreign keys from then on.
+
+    ``back_up`` is called before with the version that there was, if there is anything to keep. Migrations
+    that came before one that fails stay done. Raises CannotMigrate, and what ``back_up`` raises.
+    """
+    version = version_of(connection)
+    wanted = missing(migrations, version)
+    if wanted and not is_empty(connection):
+        back_up(version)
+    connection.execute("PRAGMA foreign_keys=OFF")
+    for migration in wanted:
+        try:
+            transact(connection, migration.apply)
+        except Exception as problem:
+            steps = f"from version {migration.version - 1} to {migration.version}"
+            raise CannotMigrate(
+                f"its schema can't be brought {steps}: {type(problem).__name__}: {problem}"
+            ) from problem
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+@frozen(eq=False)
+class _Job(Generic[_T]):
+    """Work, and who is told what came of it."""
+
+    work: Callable[[sqlite3.Connection], _T]
+    told: Deferred[_T]
+
+
+@implementer(IDatabase)
+@define(eq=False)
+class Database:
+    """The file ``database/txraker.db`` of a data path; it can be started and stopped once."""
+
+    _reactor: IReactorFromThreads
+    _data_path: Path
+    _migrations: Migrations = field(default=(), validator=check_numbers)
+    path: Path = field(init=False)
+    _queue: SimpleQueue[_Job[Any] | None] = field(factory=SimpleQueue, init=False)
+    _thread: Thread | None = field(default=None, init=False)
+    _refusal: Callable[[], Unavailable] | None = field(init=False)
+    _opened: Deferred[None] = field(factory=Deferred, init=False)
+    _ended: list[Deferred[None]] = field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.path = self._data_path / "database" / "txraker.db"
+        self._refusal = partial(Unavailable, "The database has not been started")
+
+    def start(self) -> Deferred[None]:
+        self._refusal = None
+        thread = Thread(target=self._live, name="txraker-database", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as problem:  # there are as many threads as we may have
+            self._cannot_work(StorageError(self.path, str(problem)))
+        else:
+            self._thread = thread
+        return self._opened
+
+    def run(self, work: Callable[[sqlite3.Connection], _T]) -> Deferred[_T]:
+        if self._refusal is not None:
+            return fail(self._refusal())
+        job = _Job(work, Deferred[_T]())
+        self._queue.put(job)
+        return job.told
+
+    def stop(self) -> Deferred[None]:
+        if self._thread is None:
+            return succeed(None)
+        if self._refusal is None:
+            self._refusal = partial(Unavailable, "The database has been stopped")
+            self._queue.put(None)
+        ended = Deferred[None]()
+        self._ended.append(ended)
+        return ended
+
+    def _cannot_work(self, problem: StorageError) -> None:
+        """Tell why to whoever waits for the start or for work, and to all who come later."""
+        self._refusal = refusal = partial(StorageError, problem.file, problem.reason)
+        if not self._opened.called:
+            self._opened.errback(problem)
+        while not self._queue.empty():
+            job = self._queue.get()
+            if job is not None:
+                job.told.errback(refusal())
+
+    def _thread_ends(self, problem: StorageError | None) -> None:
+        """Tell whoever waits that the thread has done all it was asked for, or, with a problem, nothing."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if problem is not None:
+            self._cannot_work(problem)
+        for waiting in self._ended:
+            waiting.callback(None)
+
+    # All that follows is done in the thread of its own.
+
+    def _live(self) -> None:
+        problem = None
+        try:
+            with ExitStack() as held:
+                connection = self._open(held)
+                self._reactor.callFromThread(self._opened.callback, None)
+                self._work(connection)
+        except Exception as error:
+            problem = storage_error(self.path, error)
+        finally:
+            self._reactor.callFromThread(self._thread_ends, problem)
+
+    def _open(self, held: ExitStack) -> sqlite3.Connection:
+        """Return the connection, ready for work; ``held`` closes it, and whatever else is to be closed."""
+        if sqlite3.threadsafety == 0:
+            raise StorageError(self.path, "SQLite was built without support for threads")
+        self.path.parent.mkdir(mode=0o700, exist_ok=True)
+        lock = _create(_beside(self.path, "lock"))
+        held.callback(os.close, lock)
+        _lock(lock, self.path)
+        os.close(_create(self.path))
+        connection = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
+        held.enter_context(closing(connection))
+        prepare(connection)
+        _check(connection, self.path)
+        migrate(connection, self._migrations, partial(_back_up, connection, self.path))
+        connection.execute("PRAGMA journal_mode=WAL")
+        return connection
+
+    def _work(self, connection: sqlite3.Connection) -> None:
+        while self._work_once(connection):
+            pass
+        with suppress(sqlite3.Error):  # what can't be moved from the log now is found there at the next start
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _work_once(self, connection: sqlite3.Connection) -> bool:
+        """Wait for work and do it; return whether there may be more. Nothing of it is kept meanwhile."""
+        job = self._queue.get()
+        if job is None:
+            return False
+        try:
+            result = transact(connection, job.work)
+        except BaseException as problem:
+            clear_frames(problem.__traceback__)  # a cursor in there would keep the file open
+            self._reactor.callFromThread(job.told.errback, Failure(blamed(self.path, problem)))
+        else:
+            self._reactor.callFromThread(job.told.callback, result)
+        return True
+
+
+def _beside(file: Path, ending: str) -> Path:
+    return file.with_name(f"{file.name}.{ending}")
+
+
+def _create(file: Path) -> int:
+    """Return a descriptor of a file that may be written, which is made if it isn't there."""
+    return os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def _lock(descriptor: int, file: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StorageError(file, "it is in use by another server") from None
+
+
+def _check(connection: sqlite3.Connection, file: Path) -> None:
+    found: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise StorageError(file, f"it is damaged: {' '.join(found.split())}")
+
+
+def _back_up(connection: sqlite3.Connection, file: Path, version: int) -> None:
+    """Copy a database to a file of its own, which replaces an older copy of that version once it is whole."""
+    backup = _beside(file, f"{version}.bak")
+    part = _beside(backup, "part")
+    part.unlink(missing_ok=True)
+    try:
+        os.close(_create(part))
+        with closing(sqlite3.connect(part, isolation_level=None)) as copy:
+            connection.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # nobody looks for a log beside a copy
+        part.replace(backup)
+    except Exception as problem:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise storage_error(backup, problem) from problem

@@ -1,0 +1,11 @@
+"""All migrations of a printer's database, in their order."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from txraker.authorization.accounts import MIGRATION as ACCOUNTS
+from txraker.storage.migrations import Migrations
+
+MIGRATIONS: Final[Migrations] = (ACCOUNTS,)
+"""Each room that keeps something states its own; they are applied in this order."""
