@@ -17,6 +17,9 @@ from txraker.events import AgentConnected, AgentDisconnected, Events, Notificati
 from txraker.interfaces import IConnection
 from txraker.outgoing import Outgoing
 
+POLICY_VIOLATION = 1008
+"""The close code (RFC 6455) for who may not be connected any more."""
+
 ClientType = Literal["web", "mobile", "desktop", "display", "bot", "agent", "other"]
 
 

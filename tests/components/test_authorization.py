@@ -20,7 +20,7 @@ from txraker.authorization import hashing
 from txraker.authorization.accounts import DAY, Accounts, open_accounts
 from txraker.authorization.attempts import FREE, LoginAttempts
 from txraker.authorization.gate import Gate, Shown
-from txraker.authorization.jwt import ACCESS_LIFETIME
+from txraker.authorization.jwt import ACCESS_LIFETIME, TokenMint
 from txraker.authorization.names import TrustedNames, client_networks
 from txraker.clients import Clients
 from txraker.components.authorization.api_tokens import ApiTokenEndpoints
@@ -850,3 +850,14 @@ def test_name_that_leads_elsewhere_now(setting: Setting) -> None:
     setting.clock.advance(LOOK_EVERY)
     assert connection.who is NOBODY
     assert setting.comes(HOME).who is TRUSTED
+
+
+def test_garbage_where_nobody_logs_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without users no token can be good, and no stranger makes the server load what reads them."""
+    read: list[str] = []
+    monkeypatch.setattr(TokenMint, "read", lambda _mint, token, *_: read.append(token))
+    setting = Setting()
+    assert setting.comes(token="x").who is NOBODY
+    with pytest.raises(Unauthorized, match="Invalid Refresh Token"):
+        setting.call("access.refresh_jwt", setting.comes(), refresh_token="x")
+    assert read == []

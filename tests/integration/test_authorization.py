@@ -326,7 +326,8 @@ def test_password_and_logout_at_once(server: Server, user: dict[str, str]) -> No
             )
             time.sleep(0.03 + 0.03 * number)
             server.log_out(token)
-            assert changing.result().status in (200, 401)
+            # Logged out before the change: 401; while it is being written: 503, and it hasn't happened.
+            assert changing.result().status in (200, 401, 503)
         old = new if changing.result().status == 200 else old
         assert not server.is_let_in(**bearer(token))
         assert server.log_in(user["username"], old, ELSEWHERE).status == 200

@@ -110,6 +110,8 @@ class Accounts:
         """Return the user who shows a JSON Web Token. Raises Unauthorized for one that isn't good."""
         if self._mint is None:
             raise Unavailable(UNKNOWN)
+        if not self.users:  # nobody's token need be read, which would load the libraries for it
+            raise Unauthorized
         try:
             claims = self._mint.read(token, token_type, self._now())
         except BadToken:

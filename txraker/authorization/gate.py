@@ -102,7 +102,6 @@ class Gate:
 
     def who_has_token(self, text: str) -> Who:
         """Return who shows a user's token or an API token. Raises Unauthorized and Unavailable."""
-        self.accounts.check_loaded()
         if text.startswith(PREFIX):
             return self.accounts.keys.who_has_token(text)
         return self.accounts.who_has_token(text)
@@ -113,7 +112,6 @@ class Gate:
             return self.who_has_token(text)
         if not self.enable_api_key:
             raise Unauthorized("API Key authentication is disabled")
-        self.accounts.check_loaded()
         return self.accounts.keys.who_has_api_key(text)
 
     def oneshot_token(self, who: Who, addresses: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from zope.interface import implementer
 from txraker.api import jsonrpc
 from txraker.api.caller import Caller, Transport, Who
 from txraker.api.dispatch import Dispatcher
-from txraker.clients import ClientIdentity, Clients
+from txraker.clients import POLICY_VIOLATION, ClientIdentity, Clients
 from txraker.errors import ClientError, Unavailable
 from txraker.faults import FaultReport, run_aside
 from txraker.interfaces import IConnection, IStatusFeed, IStatusSubscriber
@@ -51,7 +51,6 @@ KNOWN_WITHIN = 60.0
 ABORT_AFTER = 2.0
 """Seconds that a client has to take leave before its connection is cut."""
 
-POLICY_VIOLATION = 1008
 TRY_AGAIN_LATER = 1013
 
 

@@ -21,9 +21,10 @@ from zope.interface import implementer
 from txraker import __version__
 from txraker.access import is_loopback
 from txraker.api.caller import Caller, Transport
+from txraker.clients import POLICY_VIOLATION
 from txraker.errors import BadRequest, MethodNotAllowed, Unavailable
 from txraker.reactor import Stream
-from txraker.transports.link import POLICY_VIOLATION, Link, LinkService
+from txraker.transports.link import Link, LinkService
 from txraker.transports.stream import Reading, StreamWriter
 from txraker.transports.web.cors import header
 from txraker.transports.web.request import LONGEST_UNTRUSTED_BODY, TrackedChannel

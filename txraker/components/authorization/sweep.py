@@ -8,11 +8,9 @@ from attrs import define
 
 from txraker.api.caller import NOBODY, TRUSTED, Caller, Transport
 from txraker.authorization.gate import Gate
-from txraker.clients import Bridge, Clients
+from txraker.clients import POLICY_VIOLATION, Bridge, Clients
 from txraker.errors import Unauthorized
 from txraker.interfaces import IConnection
-
-POLICY_VIOLATION = 1008
 
 
 @define(eq=False)
