@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 import socket
 import sqlite3
 import time
@@ -83,19 +81,7 @@ class Visitor(WebSocket):
         connection = socket.create_connection(
             ("127.0.0.1", port), timeout=PATIENCE, source_address=(source, 0)
         )
-        key = base64.b64encode(os.urandom(16)).decode()
-        shown = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13", **headers}
-        lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Sec-WebSocket-Key: {key}"]
-        lines += [f"{name.replace('_', '-')}: {value}" for name, value in shown.items()]
-        connection.sendall("\r\n".join([*lines, "", ""]).encode())
-        opened = cls(connection)
-        while b"\r\n\r\n" not in opened._buffer:
-            opened._read()
-        head, _, opened._buffer = opened._buffer.partition(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 101 "):
-            connection.close()
-            raise AssertionError(head + b"\n" + opened._buffer)
-        return opened
+        return cls._shake_hands(connection, port, path, headers)
 
     def may(self) -> bool:
         """Say whether the client is let in to what is for those who are known."""

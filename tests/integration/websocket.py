@@ -9,8 +9,9 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 from attrs import define, field
 
@@ -36,7 +37,7 @@ class WebSocket:
     @classmethod
     def connect(
         cls, port: int, path: str = "/websocket", context: ssl.SSLContext | None = None, **headers: str
-    ) -> WebSocket:
+    ) -> Self:
         """Open a websocket, secure if a context is given.
 
         Raises AssertionError with the response if it is refused.
@@ -44,16 +45,17 @@ class WebSocket:
         connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         if context is not None:
             connection = context.wrap_socket(connection, server_hostname="localhost")
+        return cls._shake_hands(connection, port, path, headers)
+
+    @classmethod
+    def _shake_hands(
+        cls, connection: socket.socket, port: int, path: str, headers: Mapping[str, str]
+    ) -> Self:
+        """Make a connection a websocket; headers may replace those of the handshake."""
         key = base64.b64encode(os.urandom(16)).decode()
-        lines = [
-            f"GET {path} HTTP/1.1",
-            f"Host: 127.0.0.1:{port}",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            f"Sec-WebSocket-Key: {key}",
-            "Sec-WebSocket-Version: 13",
-            *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items()),
-        ]
+        shown = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13", **headers}
+        lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Sec-WebSocket-Key: {key}"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in shown.items()]
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         opened = cls(connection)
         while b"\r\n\r\n" not in opened._buffer:
