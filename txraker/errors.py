@@ -51,6 +51,16 @@ class NotFound(ApiError):
     jsonrpc_code = -32601
 
 
+class KeyNotFound(NotFound):
+    """There is no such key, or no such namespace. Its words are part of the API: clients compare them."""
+
+    def __init__(self, namespace: str, key: str) -> None:
+        if key:
+            super().__init__(f"Key '{key}' in namespace '{namespace}' not found")
+        else:
+            super().__init__(f"Namespace '{namespace}' not found")
+
+
 class MethodNotAllowed(ApiError):
     """The path exists, but not with this HTTP verb.
 

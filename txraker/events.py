@@ -7,7 +7,7 @@ Contract: Moonraker's documentation of JSON-RPC notifications.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import msgspec
 from attrs import Factory, define
@@ -52,6 +52,54 @@ class GcodeResponse(Notification, frozen=True):
     wire_name = "notify_gcode_response"
 
     response: str
+
+
+FileAction = Literal[
+    "create_file",
+    "modify_file",
+    "delete_file",
+    "move_file",
+    "create_dir",
+    "delete_dir",
+    "move_dir",
+    "root_update",
+]
+
+
+class FileItem(msgspec.Struct, frozen=True):
+    """A file or folder: ``modified`` is Unix time, ``size`` bytes; both are 0 for what is gone.
+
+    ``path`` is relative to the root; ``permissions`` are ``rw``, ``r`` or, for what is gone, empty.
+    """
+
+    root: str
+    path: str
+    modified: float
+    size: int
+    permissions: str
+
+
+class SourceItem(msgspec.Struct, frozen=True):
+    """Where something was before it was moved."""
+
+    root: str
+    path: str
+
+
+class FileChange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What has happened to a file or folder; ``source_item`` is there for what was moved."""
+
+    action: FileAction
+    item: FileItem
+    source_item: SourceItem | None = None
+
+
+class FileListChanged(Notification, frozen=True):
+    """Something has changed in a root, whoever did it."""
+
+    wire_name = "notify_filelist_changed"
+
+    change: FileChange
 
 
 class StatusUpdate(Notification, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -220,4 +220,43 @@ class IDatabase(Interface):
         """Do what was asked for before, and no more; then let go of the file.
 
         Returns an awaitable that ends when that is done. It may be called again, and without a start.
+        """
+
+
+class INamespaces(Interface):
+    """What clients and components keep: JSON values in namespaces, by keys that may lead into them.
+
+    ``key`` is a sequence of names; each leads one object further in. Raises Unavailable when the database
+    can't be used.
+    """
+
+    def get(namespace: str, key: Sequence[str] = ()) -> Awaitable[Any]:
+        """Return an awaitable of a value; without a key that of the whole namespace, an object.
+
+        Raises KeyNotFound, a NotFound, when there is no such namespace, no such key, or it is null.
+        """
+
+    def put(namespace: str, key: Sequence[str], value: Any) -> Awaitable[None]:
+        """Keep a value, and make the namespace and the objects on the way to it where they are missing."""
+
+    def put_many(namespace: str, values: Mapping[str, Any]) -> Awaitable[None]:
+        """Keep several values at once, each by its name in the namespace."""
+
+    def delete(namespace: str, key: Sequence[str]) -> Awaitable[Any]:
+        """Forget a value and return an awaitable of it; an empty namespace is forgotten, too.
+
+        Raises KeyNotFound.
+        """
+
+    def names() -> Awaitable[list[str]]:
+        """Return an awaitable of the names of all namespaces, in alphabetical order."""
+
+
+class IFileGuard(Interface):
+    """Knows which file the printer is using."""
+
+    def in_use() -> Awaitable[str | None]:
+        """Return an awaitable of the loaded file, as a path below ``gcodes``; None when there is none.
+
+        Raises FileInUseUnknown, which is an Unavailable, when Klippy is connected and can't say.
         """
