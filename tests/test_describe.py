@@ -11,15 +11,14 @@ import pytest
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import Logger, LogPublisher
 
+from tests.tools import Faults
 from txraker.assembly import Lasting, assemble
-from txraker.authorization.accounts import open_accounts
 from txraker.authorization.audit import AuditLog
 from txraker.config.configuration import Configuration
 from txraker.describe import declared_endpoints, documents
 from txraker.events import NOTIFICATIONS
-from txraker.storage.schema import MIGRATIONS
+from txraker.kept import Kept
 from txraker.system.logfile import LogFile
-from txraker.testing.database import MemoryDatabase
 from txraker.testing.threads import at_once
 
 
@@ -38,18 +37,20 @@ async def no_restart() -> None:
 
 def test_everything_served_is_described(tmp_path: Path) -> None:
     """A server answers just the endpoints that the description is made from."""
+    reactor = MemoryReactorClock()
     file = LogFile(tmp_path / "x.log", str, print)
     assembly = assemble(
-        MemoryReactorClock(),  # type: ignore[arg-type]  # it provides what a Reactor is
+        reactor,  # type: ignore[arg-type]  # it provides what a Reactor is
         Configuration.defaults(tmp_path),
         Lasting(
             Logger(observer=LogPublisher()),
             file,
-            open_accounts(MemoryDatabase(MIGRATIONS), at_once, time.time),
+            Kept(reactor, tmp_path, lambda _key, _text: None, Faults()),  # type: ignore[arg-type]  # as above
             AuditLog(file, time.monotonic),
             at_once,
         ),
         no_restart,
+        has_debug_features=True,
     )
     assert {endpoint.name for endpoint in assembly.endpoints()} == {
         endpoint.name for endpoint in declared_endpoints()

@@ -48,6 +48,7 @@ def pure_modules() -> Iterator[str]:
             if name not in SHELLS and path.name != "component.py":
                 yield name
     yield from (f"txraker/{name}.py" for name in ("access", "errors", "events", "clients", "outgoing"))
+    yield "txraker/metadata/facts.py"
     yield from (
         f"txraker/klippy/{name}.py" for name in ("framing", "freshness", "host", "session", "subscriptions")
     )

@@ -22,23 +22,26 @@ from twisted.logger import Logger
 from txraker.access import configured_access
 from txraker.api.dispatch import Dispatcher
 from txraker.api.endpoint import Endpoint, endpoints_of
-from txraker.authorization.accounts import Accounts
 from txraker.authorization.attempts import LoginAttempts
 from txraker.authorization.audit import AuditLog
 from txraker.authorization.gate import Gate
 from txraker.authorization.names import TrustedNames, system_resolver
 from txraker.clients import Clients
+from txraker.components.announcements.assembly import load_announcements
 from txraker.components.authorization.api_tokens import ApiTokenEndpoints
 from txraker.components.authorization.component import Authorization
 from txraker.components.authorization.sweep import Sweep
 from txraker.components.connection import ConnectionEndpoints
 from txraker.components.data_store.component import DataStore
+from txraker.components.database.assembly import load_database
 from txraker.components.extensions import ExtensionEndpoints
+from txraker.components.file_manager.assembly import Files, load_file_manager
 from txraker.components.klippy_apis import KlippyApis, unknown_path
 from txraker.components.logs import Logs
 from txraker.components.machine.assembly import load_machine
 from txraker.components.proc_stats import ProcStats
 from txraker.components.server import ServerEndpoints
+from txraker.components.webcams.assembly import load_webcams
 from txraker.config.configuration import Configuration
 from txraker.config.options import (
     AuthorizationOptions,
@@ -48,23 +51,31 @@ from txraker.config.options import (
 )
 from txraker.config.schema import NoOptions
 from txraker.events import (
+    AnnouncementDismissed,
+    AnnouncementUpdate,
+    AnnouncementWake,
     CpuThrottled,
     Events,
+    FileListChanged,
     GcodeResponse,
     KlippyDisconnected,
     KlippyReady,
     KlippyShutdown,
+    MetadataUpdate,
     Notification,
     ProcStatUpdate,
     ServiceStateChanged,
     UserCreated,
     UserDeleted,
     UserLoggedOut,
+    WebcamsChanged,
 )
 from txraker.faults import FaultReport, fault_report
 from txraker.interfaces import ILogFile
+from txraker.kept import Kept
 from txraker.klippy.client import KlippyClient
-from txraker.klippy.socket import OneTryUnixEndpoint, PatientUnixEndpoint, socket_finder
+from txraker.klippy.printing import PrintInProgress
+from txraker.klippy.socket import PatientUnixEndpoint, socket_finder
 from txraker.loader import ComponentLoader
 from txraker.reactor import OffThread, Reactor, off_thread
 from txraker.server_warnings import ServerWarnings
@@ -72,14 +83,12 @@ from txraker.system.host.statistics import HostStatistics
 from txraker.system.host.throttling import find_throttled_bits
 from txraker.system.klipper_log import KlipperLog
 from txraker.system.rolled import MIB, LogLimits
-from txraker.transports.bridge import BridgeUpgrade
 from txraker.transports.link import LinkService
 from txraker.transports.listen import Entrance, entrance, find_credentials
 from txraker.transports.unix import LocalPort, UnixClients
-from txraker.transports.web.request import LimitedSite
+from txraker.transports.web.assembly import Web, build_web
 from txraker.transports.web.resources import Door
-from txraker.transports.web.tree import site
-from txraker.transports.websocket import GOING_AWAY, ApiUpgrade, WebSocketFactory
+from txraker.transports.websocket import GOING_AWAY
 
 BROADCAST: tuple[type[Notification], ...] = (
     KlippyReady,
@@ -92,6 +101,12 @@ BROADCAST: tuple[type[Notification], ...] = (
     UserCreated,
     UserDeleted,
     UserLoggedOut,
+    FileListChanged,
+    MetadataUpdate,
+    WebcamsChanged,
+    AnnouncementUpdate,
+    AnnouncementDismissed,
+    AnnouncementWake,
 )
 """The events that every client is told of."""
 
@@ -117,7 +132,8 @@ class Assembly:
     _clients: Clients
     _components: ComponentLoader
     _logs: Logs
-    _site: LimitedSite
+    _files: Files
+    _web: Web
     entrance: Entrance
     _local: LocalSocket
     warnings: ServerWarnings
@@ -161,6 +177,7 @@ class Assembly:
         """Let components begin, connect to Klippy whenever it is there, and let local programs connect."""
         self._components.start()
         self._klippy.service.startService()
+        self._files.start()
         if self._local_port is not None:
             return
         try:
@@ -179,10 +196,12 @@ class Assembly:
     async def stop(self) -> None:
         """Take leave of clients and of Klippy, and let go of everything."""
         await self.stop_listening()
-        self._site.finish_connections()
+        self._web.site.finish_connections()
         await self._dismiss_clients()
-        self._site.cut_connections()
+        self._web.site.cut_connections()
+        await self._web.upload.finished()
         await self._logs.finished()
+        await self._files.stop()
         await self._klippy.stop()
         for component in self._components.loaded:
             try:
@@ -193,7 +212,7 @@ class Assembly:
                 self._report_fault(f"stopping {component.name}", fault)
 
     def _is_busy(self) -> bool:
-        return bool(len(self._clients) or self._clients.bridges or self._site.channels)
+        return bool(len(self._clients) or self._clients.bridges or self._web.site.channels)
 
     async def _dismiss_clients(self) -> None:
         for leaving in (*self._clients, *self._clients.bridges):
@@ -216,7 +235,7 @@ class Lasting:
 
     log: Logger
     own_log: ILogFile
-    accounts: Accounts
+    kept: Kept
     audit: AuditLog
     look_up: OffThread
     rollovers: DeferredLock = field(factory=DeferredLock)
@@ -228,6 +247,8 @@ def assemble(
     lasting: Lasting,
     restart: Callable[[], Awaitable[None]],
     klippy_socket: Path | None = None,
+    *,
+    has_debug_features: bool = False,
 ) -> Assembly:
     """Build a printer's server.
 
@@ -244,7 +265,7 @@ def assemble(
         authorization.trusted_proxies,
     )
 
-    log, accounts = lasting.log, lasting.accounts
+    log, accounts = lasting.log, lasting.kept.accounts
     report_fault = fault_report(log)
     warnings = ServerWarnings(log)
     credentials = find_credentials(options, configuration, reactor, warnings)
@@ -294,8 +315,38 @@ def assemble(
     system, instances = load_machine(
         loader, reactor, klippy, events, restart, log, is_simulated=klippy_socket is not None
     )
-    klipper_log = KlipperLog(
-        reactor, klippy, klippy.status, system, instances, off_thread(reactor), limits, log
+    printing = PrintInProgress(reactor, klippy, klippy.status)
+    klipper_log = KlipperLog(reactor, klippy, printing, system, instances, off_thread(reactor), limits, log)
+    debug = load_database(
+        loader,
+        lasting.kept,
+        reactor,
+        printing,
+        restart,
+        report_fault,
+        log,
+        has_debug_features=has_debug_features,
+    )
+    files = load_file_manager(
+        loader,
+        configuration,
+        reactor,
+        klippy,
+        klippy.status,
+        printing,
+        events,
+        dispatcher,
+        lasting.audit.note,
+        report_fault,
+        warnings,
+        lasting.kept.namespaces,
+        log,
+        {"klippy.log": klipper_log.where, "moonraker.log": lasting.own_log.where},
+        options.max_upload_size,
+    )
+    load_webcams(loader, configuration, warnings, lasting.kept.namespaces, reactor, events)
+    load_announcements(
+        loader, configuration, warnings, lasting.kept.namespaces, reactor, events, report_fault
     )
     names = TrustedNames(
         configured.trusted_names,
@@ -314,9 +365,11 @@ def assemble(
         ),
     )
     api_tokens = ApiTokenEndpoints(accounts, sweep, reactor.seconds)
-    server = ServerEndpoints(klippy, clients, configuration, warnings, restart, loader.names, loader.failed)
+    server = ServerEndpoints(
+        klippy, clients, configuration, warnings, restart, loader.names, loader.failed, files.roots
+    )
     logs = Logs({"moonraker": lasting.own_log, "klipper": klipper_log}, lasting.rollovers)
-    for core in (server, ConnectionEndpoints(clients, gate, lasting.audit.note), logs, api_tokens):
+    for core in (server, ConnectionEndpoints(clients, gate, lasting.audit.note), logs, api_tokens, *debug):
         dispatcher.add(endpoints_of(core))
 
     for text in (*configured.warnings, *configuration.warnings()):
@@ -332,9 +385,7 @@ def assemble(
         options.client_queue_size * 1024,
         options.client_queue_seconds,
     )
-    websockets = WebSocketFactory(reactor)
-    bridge = BridgeUpgrade(door, websockets, links, OneTryUnixEndpoint(reactor, find_socket), klippy.touched)
-    web = site(reactor, door, ApiUpgrade(door, websockets, links), bridge, options.route_prefix)
+    web = build_web(reactor, options, door, links, klippy, find_socket, files, warnings)
     local = LocalSocket(
         configuration.data_path / "comms" / "moonraker.sock",
         int(options.unix_socket_mode, 8),
@@ -347,8 +398,9 @@ def assemble(
         clients,
         loader,
         logs,
+        files,
         web,
-        entrance(reactor, options, credentials, web, warnings, log),
+        entrance(reactor, options, credentials, web.site, warnings, log),
         local,
         warnings,
         report_fault,

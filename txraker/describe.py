@@ -14,11 +14,15 @@ import msgspec
 from txraker import __version__
 from txraker.api.describe import openapi, openrpc
 from txraker.api.endpoint import Endpoint, declared_by
+from txraker.components.announcements.component import Announcements
 from txraker.components.authorization.api_tokens import ApiTokenEndpoints
 from txraker.components.authorization.component import Authorization
 from txraker.components.connection import ConnectionEndpoints
 from txraker.components.data_store.component import DataStore
+from txraker.components.database.component import DatabaseEndpoints, DebugDatabaseEndpoints
 from txraker.components.extensions import ExtensionEndpoints
+from txraker.components.file_manager.component import FileManager
+from txraker.components.file_manager.metadata import MetadataEndpoints
 from txraker.components.klippy_apis import KlippyApis
 from txraker.components.logs import Logs
 from txraker.components.machine.component import Machine
@@ -27,6 +31,7 @@ from txraker.components.machine.services import Services
 from txraker.components.machine.sudo import SudoEndpoints
 from txraker.components.proc_stats import ProcStats
 from txraker.components.server import ServerEndpoints
+from txraker.components.webcams.component import Webcams
 from txraker.events import NOTIFICATIONS
 
 DECLARING = (
@@ -43,6 +48,12 @@ DECLARING = (
     ProcStats,
     Authorization,
     ApiTokenEndpoints,
+    DatabaseEndpoints,
+    DebugDatabaseEndpoints,
+    FileManager,
+    MetadataEndpoints,
+    Webcams,
+    Announcements,
 )
 """Every class that declares endpoints."""
 

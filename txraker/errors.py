@@ -58,7 +58,7 @@ class KeyNotFound(NotFound):
         if key:
             super().__init__(f"Key '{key}' in namespace '{namespace}' not found")
         else:
-            super().__init__(f"Namespace '{namespace}' not found")
+            super().__init__(f"Namespace {namespace} not found")
 
 
 class MethodNotAllowed(ApiError):

@@ -14,6 +14,7 @@ from attrs import Factory, define
 
 from txraker.api.jsonrpc import encode_notification
 from txraker.klippy.host import KlippyHost
+from txraker.metadata.facts import Metadata
 from txraker.system.services import UnitState
 
 
@@ -100,6 +101,14 @@ class FileListChanged(Notification, frozen=True):
     wire_name = "notify_filelist_changed"
 
     change: FileChange
+
+
+class MetadataUpdate(Notification, frozen=True):
+    """What is known of a gcode file is new or has changed."""
+
+    wire_name = "notify_metadata_update"
+
+    metadata: Metadata
 
 
 class StatusUpdate(Notification, frozen=True):
@@ -240,12 +249,107 @@ class ServiceStateChanged(Notification, frozen=True):
     services: dict[str, UnitState]
 
 
+class Webcam(msgspec.Struct, frozen=True):
+    """A camera: URLs are complete or paths on this machine, `rotation` is in degrees, clockwise.
+
+    What is from the ``database`` can be changed by clients; what is from the ``config`` can't.
+    """
+
+    name: str
+    enabled: bool
+    icon: str
+    aspect_ratio: str
+    target_fps: int
+    target_fps_idle: int
+    location: str
+    service: str
+    stream_url: str
+    snapshot_url: str
+    flip_horizontal: bool
+    flip_vertical: bool
+    rotation: int
+    source: Literal["config", "database"]
+    extra_data: dict[str, Any]
+    uid: str
+
+
+class WebcamList(msgspec.Struct, frozen=True):
+    """All cameras, those of the configuration first."""
+
+    webcams: list[Webcam]
+
+
+class WebcamsChanged(Notification, frozen=True):
+    """A camera was added, changed or deleted."""
+
+    wire_name = "notify_webcams_changed"
+
+    changed: WebcamList
+
+
+class Announcement(msgspec.Struct, frozen=True):
+    """News for users. Times are Unix time; what its feed doesn't say is null.
+
+    ``dismiss_wake`` is when a dismissed one comes back: null for never, and while it isn't dismissed.
+    """
+
+    entry_id: str
+    url: str | None
+    title: str | None
+    description: str | None
+    priority: str | None
+    date: float
+    dismissed: bool
+    date_dismissed: float | None
+    dismiss_wake: float | None
+    source: str
+    feed: str
+
+
+class AnnouncementEntries(msgspec.Struct, frozen=True):
+    """All announcements, the newest first."""
+
+    entries: list[Announcement]
+
+
+class AnnouncementId(msgspec.Struct, frozen=True):
+    """Which announcement is meant."""
+
+    entry_id: str
+
+
+class AnnouncementUpdate(Notification, frozen=True):
+    """Announcements have come or gone."""
+
+    wire_name = "notify_announcement_update"
+
+    announcements: AnnouncementEntries
+
+
+class AnnouncementDismissed(Notification, frozen=True):
+    """Somebody has dismissed an announcement."""
+
+    wire_name = "notify_announcement_dismissed"
+
+    announcement: AnnouncementId
+
+
+class AnnouncementWake(Notification, frozen=True):
+    """An announcement that was dismissed for a time is back."""
+
+    wire_name = "notify_announcement_wake"
+
+    announcement: AnnouncementId
+
+
 NOTIFICATIONS: tuple[type[Notification], ...] = (
     KlippyReady,
     KlippyShutdown,
     KlippyDisconnected,
     GcodeResponse,
     StatusUpdate,
+    FileListChanged,
+    MetadataUpdate,
     AgentEvent,
     UserCreated,
     UserDeleted,
@@ -253,6 +357,10 @@ NOTIFICATIONS: tuple[type[Notification], ...] = (
     ServiceStateChanged,
     ProcStatUpdate,
     CpuThrottled,
+    WebcamsChanged,
+    AnnouncementUpdate,
+    AnnouncementDismissed,
+    AnnouncementWake,
 )
 
 

@@ -134,6 +134,9 @@ class IComponent(Interface):
 class ILogFile(Interface):
     """A log file that can be put aside for a fresh one."""
 
+    def where() -> Path | None:
+        """Return the path of the file, None while that isn't known."""
+
     def rollover() -> Awaitable[Path]:
         """Rename the file, never over another, and let its application go on in a new one.
 

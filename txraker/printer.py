@@ -26,16 +26,14 @@ from twisted.logger import (
 
 from txraker import __version__
 from txraker.assembly import Assembly, Lasting, assemble
-from txraker.authorization.accounts import Accounts, open_accounts
 from txraker.authorization.audit import AuditLog
 from txraker.config.configuration import Configuration
 from txraker.config.errors import ConfigError
 from txraker.config.load import load
 from txraker.errors import BadRequest
 from txraker.faults import fault_report, run_aside
-from txraker.reactor import OwnThreads, Reactor, off_thread
-from txraker.storage.database import Database, StorageError
-from txraker.storage.schema import MIGRATIONS
+from txraker.kept import Kept
+from txraker.reactor import OwnThreads, Reactor
 from txraker.system.logfile import LogFile
 from txraker.system.rolled import MIB, LogLimits
 
@@ -47,9 +45,6 @@ AUDIT_LIMITS = LogLimits(files=20, size=20 * MIB)
 
 KNOWN_WITHIN = 5.0
 """Seconds for which the server waits for its users to be read; then it serves those who need not be known."""
-
-OPEN_AGAIN_AFTER = 10.0
-"""Seconds after which it is tried again to open a database that couldn't be: others may have had it."""
 
 LOOK_UPS_AT_ONCE = 2
 """Names that are looked up at once: each look-up holds a thread, for long where no DNS answers."""
@@ -70,6 +65,7 @@ class PrinterServer(Service):
     _config_path: Path | None
     _configuration: Configuration
     _simulate: bool
+    _has_debug_features: bool = False
     _log_file: LogFile = field(init=False)
     _log: Logger = field(init=False)
     _log_level: LogLevelFilterPredicate = field(factory=LogLevelFilterPredicate, init=False)
@@ -77,11 +73,9 @@ class PrinterServer(Service):
     _simulator: IService | None = field(default=None, init=False)
     _successor: Assembly | None = field(default=None, init=False)
     _replacing: IDelayedCall | None = field(default=None, init=False)
-    _opening_again: IDelayedCall | None = field(default=None, init=False)
     _warnings: dict[str, str] = field(factory=dict, init=False)
     _lasting: Lasting = field(init=False)
-    _database: Database = field(init=False)
-    _accounts: Accounts = field(init=False)
+    _kept: Kept = field(init=False)
     _audit: AuditLog = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -90,11 +84,10 @@ class PrinterServer(Service):
         )
         both = LogPublisher(self._log_file, globalLogPublisher)
         self._log = Logger(self.data_path.name, observer=FilteringLogObserver(both, [self._log_level]))
-        self._database = self._make_database()
-        self._accounts = open_accounts(self._database, off_thread(self._reactor), self._reactor.seconds)
+        self._kept = Kept(self._reactor, self.data_path, self.warn, fault_report(self._log))
         self._audit = AuditLog(self._audit_file(), time.monotonic)
         look_up = OwnThreads(self._reactor, LOOK_UPS_AT_ONCE, "txraker-names")
-        self._lasting = Lasting(self._log, self._log_file, self._accounts, self._audit, look_up)
+        self._lasting = Lasting(self._log, self._log_file, self._kept, self._audit, look_up)
         self._current = self._assemble(self._configuration)
 
     def privilegedStartService(self) -> None:
@@ -123,31 +116,13 @@ class PrinterServer(Service):
     async def _begin(self) -> None:
         """Answer as soon as the users are known: connections that come before wait for that, not long."""
         self._current.entrance.hold()
-        known = run_aside(self._open_database(), "opening the database", fault_report(self._log))
+        known = self._kept.open()
         long_enough: Deferred[None] = deferLater(self._reactor, KNOWN_WITHIN)
         await DeferredList([known, long_enough], fireOnOneCallback=True, consumeErrors=True)
         long_enough.cancel()
         if self.running:
             self._current.entrance.let_in()
             self._current.start()
-
-    async def _open_database(self) -> None:
-        try:
-            await self._database.start()
-            await self._accounts.load()
-        except StorageError as problem:
-            self.warn("database", str(problem))
-            await self._database.stop()
-            self._database = self._accounts.ledger.database = self._make_database()
-            self._opening_again = self._reactor.callLater(OPEN_AGAIN_AFTER, self._open_database_again)
-        else:
-            self.warn("database", "")
-
-    def _open_database_again(self) -> None:
-        run_aside(self._open_database(), "opening the database", fault_report(self._log))
-
-    def _make_database(self) -> Database:
-        return Database(self._reactor, self.data_path, MIGRATIONS)
 
     def stopService(self) -> Deferred[None]:
         """Take leave; the answer fires when nothing is left."""
@@ -205,8 +180,6 @@ class PrinterServer(Service):
             successor.predecessor_has_stopped()
 
     async def _stop(self) -> None:
-        if self._opening_again is not None and self._opening_again.active():
-            self._opening_again.cancel()
         if self._replacing is not None and self._replacing.active():
             self._replacing.cancel()
         if self._successor is not None:
@@ -214,12 +187,12 @@ class PrinterServer(Service):
         await self._current.stop()
         if self._simulator is not None and self._simulator.running:
             await maybeDeferred(self._simulator.stopService)
-        await self._database.stop()
+        await self._kept.close()
         self._audit.close()
         self._log_file.close()
 
     def _follow_options(self) -> None:
-        self._accounts.login_timeout = self._current.login_timeout
+        self._kept.accounts.login_timeout = self._current.login_timeout
         options = self._current.log_options
         self._log_file.limits = LogLimits(options.rolled_files, options.rolled_size * MIB)
         self._log_file.largest = options.max_size * MIB
@@ -233,6 +206,7 @@ class PrinterServer(Service):
             self._lasting,
             self.restart,
             self._simulated_socket if self._simulate else None,
+            has_debug_features=self._has_debug_features,
         )
 
     def _audit_file(self) -> LogFile:

@@ -43,6 +43,7 @@ class Options(usage.Options):
     )
     optFlags = [  # noqa: RUF012  # twisted.python.usage wants a list on the class
         ["simulate", "s", "Start a virtual printer in this process and serve that."],
+        ["debug-features", None, "Answer debug.* as well: for developers, not for a printer in use."],
     ]
 
     def __init__(self) -> None:
@@ -140,7 +141,12 @@ def makeService(options: Options) -> IService:
         try:
             configuration = load(paths.data_path, paths.config_path)
             printer = PrinterServer(
-                reactor, paths.data_path, paths.config_path, configuration, bool(options["simulate"])
+                reactor,
+                paths.data_path,
+                paths.config_path,
+                configuration,
+                bool(options["simulate"]),
+                bool(options["debug-features"]),
             )
         except ConfigError as error:
             disabled[str(paths.data_path)] = str(error)

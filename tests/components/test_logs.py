@@ -26,6 +26,9 @@ class MemoryLog:
     problem: Exception | None = None
     rollovers: list[int] = field(factory=list)
 
+    def where(self) -> Path:
+        return Path("moonraker.log")
+
     async def rollover(self) -> Path:
         if self.problem is not None:
             raise self.problem
@@ -39,6 +42,9 @@ class SlowLog:
     """A log whose rollovers end when the test says so."""
 
     waiting: list[Deferred[Path]] = field(factory=list)
+
+    def where(self) -> Path:
+        return Path("klippy.log")
 
     async def rollover(self) -> Path:
         waiting: Deferred[Path] = Deferred()

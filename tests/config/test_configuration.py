@@ -103,7 +103,7 @@ def test_not_supported_yet() -> None:
     config.read("server", ServerOptions)
     assert config.warnings() == [
         "Valid, but not supported by txraker yet and without effect: section [mqtt], "
-        "section [power printer], option 'max_upload_size' in [server], "
+        "section [power printer], "
         "option 'enable_asyncio_debug' in [server]."
     ]
 

@@ -53,7 +53,10 @@ def test_undocumented_options(section: str, option: str) -> None:
     assert not is_documented_option(section, option)
 
 
-OURS = {"client_queue_size", "client_queue_seconds", "enable_http", "trusted_proxies", "unix_socket_mode"}
+OURS = {
+    *("client_queue_size", "client_queue_seconds", "enable_http", "frontend_path", "trusted_proxies"),
+    "unix_socket_mode",
+}
 """Options of shared sections that only txraker knows."""
 
 

@@ -151,6 +151,7 @@ def test_seed_example(tmp_path: Path) -> None:
         "client_queue_size": 1024,
         "client_queue_seconds": 30.0,
         "unix_socket_mode": "0660",
+        "frontend_path": None,
     }
     assert report["config"]["authorization"]["trusted_clients"] == ["192.168.1.0/24"]
     [warning] = config.warnings()

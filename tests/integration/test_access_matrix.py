@@ -94,7 +94,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     port, data = free_port(), folder / "data"
     configure(data, guarded(port))
     roles = {"viewer": Role.VIEWER, "operator": Role.OPERATOR, "admin": Role.ADMIN}
-    with serving(folder, data, port) as server:
+    with serving(folder, data, port, "--debug-features") as server:
         users = {name: server.add_user(name, PASSWORD, name) for name in roles}
         gone = server.add_token("gone", "admin")
         server.admin("/access/token", "DELETE", {"name": "gone"})

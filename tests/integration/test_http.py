@@ -52,10 +52,14 @@ def test_server_info(port: int) -> None:
         "extensions",
         "proc_stats",
         "machine",
+        "database",
+        "file_manager",
+        "webcam",
+        "announcements",
         "authorization",
     ]
     assert info["failed_components"] == []
-    assert info["registered_directories"] == []
+    assert info["registered_directories"] == ["config", "logs", "gcodes"]
     assert info["missing_klippy_requirements"] == []
     assert info["api_version"] == [1, 5, 0]
     assert info["api_version_string"] == "1.5.0"

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from zope.interface import implementer
 
 from tests.tools import Outcome, start
-from txraker.storage.database import Database
+from txraker.storage.database import Database, Recovery
 from txraker.storage.migrations import Migration, Migrations
 
 _T = TypeVar("_T")
@@ -83,11 +83,12 @@ class Server:
 
     folder: Path
     migrations: Migrations = (NOTES,)
+    recovery: Recovery | None = None
     mailbox: Mailbox = field(factory=Mailbox)
     database: Database = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.database = Database(self.mailbox, self.folder, self.migrations)
+        self.database = Database(self.mailbox, self.folder, self.migrations, self.recovery)
 
     def start(self) -> None:
         """Open the database."""
@@ -96,6 +97,10 @@ class Server:
     def run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Do work."""
         return self.mailbox.wait(self.begin(work))
+
+    def maintain(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Do work outside a transaction."""
+        return self.mailbox.wait(start(self.database.maintain(work)))
 
     def begin(self, work: Callable[[sqlite3.Connection], _T]) -> Outcome[_T]:
         """Ask for work."""

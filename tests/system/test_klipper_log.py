@@ -17,9 +17,10 @@ from tests.tools import Logged, Outcome, result_of, start
 from txraker.errors import ApiError, KlippyError
 from txraker.interfaces import ILogFile
 from txraker.klippy.host import KlippyHost
+from txraker.klippy.printing import ANSWER_WITHIN, PrintInProgress
 from txraker.system.errors import JobFailed, NotPermitted, SystemUnavailable
 from txraker.system.instances import Instances
-from txraker.system.klipper_log import ANSWER_WITHIN, FAILURES, RENAME_WITHIN, START_PAUSES, KlipperLog
+from txraker.system.klipper_log import FAILURES, RENAME_WITHIN, START_PAUSES, KlipperLog
 from txraker.system.rolled import LogLimits, rolled_files
 from txraker.system.services import UnitState
 from txraker.testing.klippy import MemoryKlippy
@@ -51,7 +52,7 @@ class Setting:
         self.log = KlipperLog(
             self.bench.clock,
             klippy,
-            klippy.status,
+            PrintInProgress(self.bench.clock, klippy, klippy.status),
             self.system,
             Instances(self.system, klippy),
             at_once,

@@ -132,11 +132,13 @@ class Accounts:
         """Return a user with tokens of its login, which begins unless it has already.
 
         Returns None for a wrong password, after as long for a user who isn't there. A disk that is full keeps
-        nobody out. Raises Unavailable.
+        nobody out. What a Moonraker kept of a password is replaced. Raises Unavailable.
         """
         self.check_loaded()
         kept = self.users[username].password if username in self.users else passwords.NOBODYS
         is_right = await self._hashing.matches(password, kept, is_known=is_known)
+        if is_right and passwords.is_of_moonraker(kept):
+            kept = await self._replace_password(username, kept, password)
         async with self.ledger.changing():
             user = self.users.get(username)
             if not is_right or user is None or user.password != kept:
@@ -146,6 +148,21 @@ class Accounts:
                 await self.ledger.write_or_owe(("user", username), _kept(user))
                 self.users[username] = user
             return user, self._tokens(user)
+
+    async def _replace_password(self, username: str, kept: str, password: str) -> str:
+        """Keep a password, which is known now, in our way, and return what is kept from now on.
+
+        If somebody else has done that meanwhile, by a login with the same password, it is theirs.
+        """
+        ours = await self._hashing.hashed(password, is_known=True)
+        async with self.ledger.changing():
+            user = self.users.get(username)
+            if user is not None and user.password == kept:
+                user = msgspec.structs.replace(user, password=ours)
+                await self.ledger.write_or_owe(("user", username), _kept(user))
+                self.users[username] = user
+        is_same = user is not None and await self._hashing.matches(password, user.password, is_known=True)
+        return user.password if user is not None and is_same else kept
 
     async def create(
         self, username: str, password: str, role: Role, may: Callable[[], None]

@@ -66,6 +66,8 @@ class Keys:
     def load(self, api_key: str, tokens: list[ApiToken]) -> None:
         """Begin with what was kept."""
         self.api_key = api_key
+        self.tokens.clear()
+        self._by_digest.clear()
         for token in tokens:
             self._put(token)
 

@@ -15,6 +15,7 @@ from txraker.api.caller import Caller, Role
 from txraker.api.endpoint import GET, POST, endpoint
 from txraker.clients import Clients
 from txraker.config.configuration import Configuration, ServerConfig
+from txraker.files.places import Roots
 from txraker.interfaces import IKlippy
 from txraker.klippy.session import KlippyState
 from txraker.server_warnings import ServerWarnings
@@ -65,6 +66,7 @@ class ServerEndpoints:
     _restart: Callable[[], Awaitable[None]]
     _components: Sequence[str] = field(factory=list)
     _failed: Sequence[str] = field(factory=list)
+    _roots: Roots = field(factory=Roots)
 
     @endpoint("server.info", GET, "/server/info")
     async def info(self, caller: Caller) -> ServerInfo:
@@ -75,7 +77,7 @@ class ServerEndpoints:
             klippy_state=self._klippy.state,
             components=list(self._components),
             failed_components=list(self._failed),
-            registered_directories=[],
+            registered_directories=[root.name for root in self._roots],
             warnings=self._warnings.texts(),
             websocket_count=self._clients.websocket_count,
             moonraker_version=MOONRAKER_VERSION,

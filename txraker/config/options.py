@@ -53,6 +53,7 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     is only HTTPS, on `ssl_port`; relative paths are meant in the data path. `max_upload_size` is in MiB.
     `client_queue_size` (KiB) may wait for a client, and nothing for longer than `client_queue_seconds`.
     `klippy_uds_address` is None when it isn't configured. `route_prefix` has no slash at either end.
+    `frontend_path` is the folder of a front-end that is served at `/`; without, that is a welcome page.
     """
 
     host: Annotated[str, Option(clean=_host)] = "0.0.0.0"
@@ -65,12 +66,13 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
         str | None, Option(template=True, clean=str.strip, reported_default=DEFAULT_KLIPPY_ADDRESS)
     ] = None
     route_prefix: Annotated[str, Option(clean=_route_prefix)] = ""
-    max_upload_size: Annotated[int, msgspec.Meta(ge=1, le=1024 * 1024), Option(unsupported_yet=True)] = 1024
+    max_upload_size: Annotated[int, msgspec.Meta(ge=1, le=1024 * 1024)] = 1024
     max_websocket_connections: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 50
     enable_debug_logging: bool = False
     client_queue_size: Annotated[int, msgspec.Meta(ge=64, le=65536)] = 1024
     client_queue_seconds: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 30.0
     unix_socket_mode: Annotated[str, Option(clean=_mode)] = "0660"
+    frontend_path: Annotated[str | None, Option(template=True, clean=_file)] = None
 
 
 class AuthorizationOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +105,15 @@ class MachineOptions(msgspec.Struct, frozen=True, kw_only=True):
     validate_config: Annotated[bool, Option(unsupported_yet=True)] = False
     force_validation: Annotated[bool, Option(unsupported_yet=True)] = False
     supervisord_config_path: Annotated[str | None, Option(unsupported_yet=True)] = None
+
+
+class FileManagerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`[file_manager]`: what may be done with files."""
+
+    enable_config_write_access: bool = True
+    enable_object_processing: bool = False
+    file_system_observer: Literal["inotify", "none"] = "inotify"
+    enable_observer_warnings: bool = True
 
 
 class LogOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,7 +32,7 @@ class Root:
 
 @frozen
 class Place:
-    """A file or folder in a root, there or not; ``parts`` are names, none special. Without, it is the root."""
+    """A file or folder in a root, there or not; ``parts`` are names, none of them special."""
 
     root: Root
     parts: tuple[str, ...] = ()

@@ -20,7 +20,8 @@ the database, because to close any descriptor of the database is to give up SQLi
 process; and that file stays, because who removes it lets others lock a new one of the same name.
 
 *Migrations* are applied when the file is opened, each in its transaction, after a copy is made of what there
-was. The file is checked before; one that is damaged, or newer than the code, is left as it is.
+was. The file is checked before. One that is damaged is replaced by what ``recovery`` finds, if there is one;
+one that can't be used for any other reason, such as being newer than the code, is left as it is.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from traceback import clear_frames
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, fail, succeed
@@ -45,6 +46,7 @@ from zope.interface import implementer
 
 from txraker.errors import Unavailable
 from txraker.interfaces import IDatabase
+from txraker.storage.copies import save_copy
 from txraker.storage.migrations import (
     CannotMigrate,
     Migrations,
@@ -78,6 +80,9 @@ _UNUSABLE = frozenset(
 )
 """What SQLite says when the file or its disk is to blame, and not what was asked for."""
 
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+"""What SQLite says of a file whose content makes no sense."""
+
 
 class StorageError(Unavailable):
     """A database can't be used because of its file, or of what that is stored on.
@@ -89,6 +94,20 @@ class StorageError(Unavailable):
         super().__init__(f"{file}: {reason}")
         self.file = file
         self.reason = reason
+
+
+class Damaged(StorageError):
+    """The content of a database's file makes no sense, and never will."""
+
+
+class Recovery(Protocol):
+    """What puts something better in the place of a damaged file."""
+
+    def before(self, file: Path) -> str:
+        """See to a file before it is opened; return what users must know. Raises OSError and StorageError."""
+
+    def __call__(self, file: Path, damage: StorageError) -> str:
+        """Put a damaged file aside, another in its place if there is one; return what users must know."""
 
 
 def storage_error(file: Path, problem: BaseException) -> StorageError:
@@ -108,8 +127,12 @@ def storage_error(file: Path, problem: BaseException) -> StorageError:
 
 def blamed(file: Path, problem: BaseException) -> BaseException:
     """Return a StorageError if the file is to blame for what work raised, and else just that."""
-    code = problem.sqlite_errorcode if hasattr(problem, "sqlite_errorcode") else sqlite3.SQLITE_OK
-    return storage_error(file, problem) if code & 0xFF in _UNUSABLE else problem
+    return storage_error(file, problem) if _code(problem) in _UNUSABLE else problem
+
+
+def _code(problem: BaseException) -> int:
+    code: int = problem.sqlite_errorcode if hasattr(problem, "sqlite_errorcode") else sqlite3.SQLITE_OK
+    return code & 0xFF
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -137,6 +160,15 @@ def transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection]
     return result
 
 
+def maintain(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], _T]) -> _T:
+    """Do work outside a transaction, and return its result; one that it left open is rolled back."""
+    try:
+        return work(connection)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
 def migrate(connection: sqlite3.Connection, migrations: Migrations, back_up: Callable[[int], object]) -> None:
     """Bring a database to its newest version, and enforce foreign keys from then on.
 
@@ -161,21 +193,27 @@ def migrate(connection: sqlite3.Connection, migrations: Migrations, back_up: Cal
 
 @frozen(eq=False)
 class _Job(Generic[_T]):
-    """Work, and who is told what came of it."""
+    """Work, and who is told what came of it. ``do`` does it, in a transaction or outside."""
 
     work: Callable[[sqlite3.Connection], _T]
     told: Deferred[_T]
+    do: Callable[[sqlite3.Connection, Callable[[sqlite3.Connection], _T]], _T]
 
 
 @implementer(IDatabase)
 @define(eq=False)
 class Database:
-    """The file ``database/txraker.db`` of a data path; it can be started and stopped once."""
+    """The file ``database/txraker.db`` of a data path; it can be started and stopped once.
+
+    ``notice`` says, once it is open, what users must know of a recovery, if there was one.
+    """
 
     _reactor: IReactorFromThreads
     _data_path: Path
     _migrations: Migrations = field(default=(), validator=check_numbers)
+    _recovery: Recovery | None = None
     path: Path = field(init=False)
+    notice: str = field(default="", init=False)
     _queue: SimpleQueue[_Job[Any] | None] = field(factory=SimpleQueue, init=False)
     _thread: Thread | None = field(default=None, init=False)
     _refusal: Callable[[], Unavailable] | None = field(init=False)
@@ -183,7 +221,7 @@ class Database:
     _ended: list[Deferred[None]] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.path = self._data_path / "database" / "txraker.db"
+        self.path = path_in(self._data_path)
         self._refusal = partial(Unavailable, "The database has not been started")
 
     def start(self) -> Deferred[None]:
@@ -198,9 +236,19 @@ class Database:
         return self._opened
 
     def run(self, work: Callable[[sqlite3.Connection], _T]) -> Deferred[_T]:
+        return self._ask(_Job(work, Deferred[_T](), transact))
+
+    def maintain(self, work: Callable[[sqlite3.Connection], _T]) -> Deferred[_T]:
+        """Do work outside a transaction, in its turn, and return what it returns.
+
+        It is for what concerns the file as a whole: to compact it, to copy it, to replace its content.
+        Raises what ``run`` raises.
+        """
+        return self._ask(_Job(work, Deferred[_T](), maintain))
+
+    def _ask(self, job: _Job[_T]) -> Deferred[_T]:
         if self._refusal is not None:
             return fail(self._refusal())
-        job = _Job(work, Deferred[_T]())
         self._queue.put(job)
         return job.told
 
@@ -240,30 +288,13 @@ class Database:
         problem = None
         try:
             with ExitStack() as held:
-                connection = self._open(held)
+                connection, self.notice = open_database(self.path, self._migrations, held, self._recovery)
                 self._reactor.callFromThread(self._opened.callback, None)
                 self._work(connection)
         except Exception as error:
             problem = storage_error(self.path, error)
         finally:
             self._reactor.callFromThread(self._thread_ends, problem)
-
-    def _open(self, held: ExitStack) -> sqlite3.Connection:
-        """Return the connection, ready for work; ``held`` closes it, and whatever else is to be closed."""
-        if sqlite3.threadsafety == 0:
-            raise StorageError(self.path, "SQLite was built without support for threads")
-        self.path.parent.mkdir(mode=0o700, exist_ok=True)
-        lock = _create(_beside(self.path, "lock"))
-        held.callback(os.close, lock)
-        _lock(lock, self.path)
-        os.close(_create(self.path))
-        connection = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
-        held.enter_context(closing(connection))
-        prepare(connection)
-        _check(connection, self.path)
-        migrate(connection, self._migrations, partial(_back_up, connection, self.path))
-        connection.execute("PRAGMA journal_mode=WAL")
-        return connection
 
     def _work(self, connection: sqlite3.Connection) -> None:
         while self._work_once(connection):
@@ -277,13 +308,64 @@ class Database:
         if job is None:
             return False
         try:
-            result = transact(connection, job.work)
+            result = job.do(connection, job.work)
         except BaseException as problem:
             clear_frames(problem.__traceback__)  # a cursor in there would keep the file open
             self._reactor.callFromThread(job.told.errback, Failure(blamed(self.path, problem)))
         else:
             self._reactor.callFromThread(job.told.callback, result)
         return True
+
+
+def path_in(data_path: Path) -> Path:
+    """Return where a printer's database is."""
+    return data_path / "database" / "txraker.db"
+
+
+def open_database(
+    path: Path, migrations: Migrations, held: ExitStack, recovery: Recovery | None = None
+) -> tuple[sqlite3.Connection, str]:
+    """Return a connection that is ready for work, and what users must know of a recovery, if there was one.
+
+    ``held`` closes it, and whatever else is to be closed. Raises StorageError, OSError, sqlite3.Error and
+    CannotMigrate.
+    """
+    if sqlite3.threadsafety == 0:
+        raise StorageError(path, "SQLite was built without support for threads")
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    lock = _create(_beside(path, "lock"))
+    held.callback(os.close, lock)
+    _lock(lock, path)
+    connection, notice = _recovered(path, held, recovery) if recovery else (_connect(path, held), "")
+    migrate(connection, migrations, partial(_back_up, connection, path))
+    connection.execute("PRAGMA journal_mode=WAL")
+    return connection, notice
+
+
+def _recovered(path: Path, held: ExitStack, recovery: Recovery) -> tuple[sqlite3.Connection, str]:
+    notice = recovery.before(path)
+    try:
+        return _connect(path, held), notice
+    except Damaged as damage:
+        notice = recovery(path, damage)
+    return _connect(path, held), notice
+
+
+def _connect(path: Path, held: ExitStack) -> sqlite3.Connection:
+    """Return a connection to a file that has been checked. Raises Damaged."""
+    os.close(_create(path))
+    with ExitStack() as until_checked:
+        connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+        until_checked.enter_context(closing(connection))
+        try:
+            prepare(connection)
+            _check(connection, path)
+        except sqlite3.DatabaseError as problem:
+            if _code(problem) in _DAMAGED:
+                raise Damaged(path, storage_error(path, problem).reason) from problem
+            raise
+        held.push(until_checked.pop_all())
+    return connection
 
 
 def _beside(file: Path, ending: str) -> Path:
@@ -305,21 +387,13 @@ def _lock(descriptor: int, file: Path) -> None:
 def _check(connection: sqlite3.Connection, file: Path) -> None:
     found: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
-        raise StorageError(file, f"it is damaged: {' '.join(found.split())}")
+        raise Damaged(file, f"it is damaged: {' '.join(found.split())}")
 
 
 def _back_up(connection: sqlite3.Connection, file: Path, version: int) -> None:
     """Copy a database to a file of its own, which replaces an older copy of that version once it is whole."""
     backup = _beside(file, f"{version}.bak")
-    part = _beside(backup, "part")
-    part.unlink(missing_ok=True)
     try:
-        os.close(_create(part))
-        with closing(sqlite3.connect(part, isolation_level=None)) as copy:
-            connection.backup(copy)
-            copy.execute("PRAGMA journal_mode=DELETE")  # nobody looks for a log beside a copy
-        part.replace(backup)
+        save_copy(connection, backup)
     except Exception as problem:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         raise storage_error(backup, problem) from problem

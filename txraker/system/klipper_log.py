@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -16,7 +14,8 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from txraker.errors import ApiError, KlippyDisconnected, KlippyNotConnected, Unavailable
-from txraker.interfaces import IKlippy, ILogFile, IStatusFeed, ISystem
+from txraker.interfaces import IKlippy, ILogFile, ISystem
+from txraker.klippy.printing import PrintInProgress
 from txraker.reactor import OffThread
 from txraker.system.errors import (
     JobFailed,
@@ -29,11 +28,6 @@ from txraker.system.errors import (
 from txraker.system.instances import Instances
 from txraker.system.logfile import local_now
 from txraker.system.rolled import LogLimits, prune, put_aside
-
-_T = TypeVar("_T")
-
-ANSWER_WITHIN = 5.0
-"""Seconds that Klippy may take to say whether it is printing."""
 
 START_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds between attempts to start Klipper again while nobody can be asked to."""
@@ -48,11 +42,6 @@ RENAME_WITHIN = 10.0
 """Seconds that renaming may take, be the disk as slow as it is, before Klipper is started all the same."""
 
 _LOOK_EVERY = 0.05
-_CANNOT_PRINT = ("startup", "error", "shutdown")
-"""The states in which Klippy, by its own word, isn't printing."""
-
-_BUSY = {"print_stats": ("printing", "paused"), "idle_timeout": ("Printing",)}
-"""The printer objects whose ``state`` tells of a print, be it from the virtual SD card or from elsewhere."""
 
 
 @implementer(ILogFile)
@@ -62,7 +51,7 @@ class KlipperLog:
 
     _clock: IReactorTime
     _klippy: IKlippy
-    _status: IStatusFeed
+    _printing: PrintInProgress
     _system: ISystem
     _instances: Instances
     _off_thread: OffThread
@@ -80,35 +69,32 @@ class KlipperLog:
             raise RolloverFailed(f"No file at {path} exists, cannot perform rollover")
         return await self._without_klipper(unit, path)
 
-    def _path(self) -> Path:
+    def where(self) -> Path | None:
+        """Return where the file is, None when Klippy hasn't said."""
         host = self._klippy.host
-        if host is None or host.log_file is None:
+        return Path(host.log_file) if host is not None and host.log_file is not None else None
+
+    def _path(self) -> Path:
+        path = self.where()
+        if path is None:
             raise Unavailable("Unable to detect path to Klipper log file")
-        return Path(host.log_file)
+        return path
 
     async def _refuse_while_printing(self, unit: str) -> None:
         """Raise RolloverFailed while there is a print, or may be one for all we can find out."""
         is_printing: bool | None = None
         try:
-            is_printing = await self._is_printing()
+            is_printing = await self._printing.ask()
         except (KlippyNotConnected, KlippyDisconnected):
             state = await self._system.state(unit)
             is_running = state is not None and state.active_state not in ("inactive", "failed")
             is_printing = None if is_running else False
-        except (DeferredTimeout, ApiError):
+        except ApiError:
             pass  # it may be
         if is_printing is None:
             raise Unavailable("Klippy doesn't say whether it is printing")
         if is_printing:
             raise RolloverFailed("Cannot rollover log while printing")
-
-    async def _is_printing(self) -> bool:
-        """Ask Klippy itself: what we know of it may be older than its connection."""
-        info = await self._within(ANSWER_WITHIN, self._klippy.request("info"))
-        if info.get("state") in _CANNOT_PRINT:
-            return False
-        update = await self._within(ANSWER_WITHIN, self._status.query({name: ["state"] for name in _BUSY}))
-        return any(update.status.get(name, {}).get("state") in busy for name, busy in _BUSY.items())
 
     async def _without_klipper(self, unit: str, path: Path) -> Path:
         """Stop Klipper, put its log aside, and start it again whatever came of that.
@@ -164,9 +150,3 @@ class KlipperLog:
             else:
                 return
             await deferLater(self._clock, pause)
-
-    async def _within(self, seconds: float, asking: Awaitable[_T]) -> _T:
-        async def awaited() -> _T:
-            return await asking
-
-        return await Deferred.fromCoroutine(awaited()).addTimeout(seconds, self._clock)

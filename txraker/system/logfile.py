@@ -156,6 +156,9 @@ class LogFile:
             return False
         return True
 
+    def where(self) -> Path:
+        return self.path
+
     async def rollover(self) -> Path:
         return self._roll()
 

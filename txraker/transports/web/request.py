@@ -2,20 +2,21 @@
 
 twisted.web keeps a body whole, in memory or in a temporary file, before a resource sees the request. Here a
 body over the limit is refused as soon as its length is known: from Content-Length before the first byte,
-or else when the limit is passed.
+or else when the limit is passed. A body that may be longer, an upload, goes to a sink as it comes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 from io import BytesIO
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
-from twisted.web.http import RESPONSES, HTTPChannel
+from twisted.web.http import HTTPChannel
 from twisted.web.server import Request, Site
 
 from txraker.access import origin
@@ -32,8 +33,14 @@ LONGEST_UNTRUSTED_BODY = 64 * 1024
 LINGER = 2.0
 """Seconds for which a refused client may go on sending, so that it gets to read why it was refused."""
 
+LINGER_KNOWN = 10.0
+"""Seconds for which somebody known may: some clients read the reason only when they have sent everything."""
+
 WHOLE_WITHIN = 60.0
 """Seconds in which a request must have come as a whole, however its bytes dribble in."""
+
+PROGRESS_IN_TIME = 64 * 1024
+"""Bytes of a body that goes to a sink of which at least so many must come in that time instead."""
 
 MOST_CONNECTIONS = 400
 """HTTP connections that may be open at once; websockets are counted elsewhere."""
@@ -49,15 +56,28 @@ def error_body(error: ApiError) -> bytes:
     return msgspec.json.encode({"error": {"code": error.http_status, "message": str(error)}})
 
 
+class BodySink(Protocol):
+    """Takes a body as it comes. Its request can be held back by ``hold`` and ``go_on`` of the channel."""
+
+    def write(self, data: bytes) -> None:
+        """Take a piece of the body."""
+
+    def lost(self) -> None:
+        """Hear that the rest of the body won't come."""
+
+
 class LimitedRequest(Request):
     """A request that is refused, with its connection, when its body is too long.
 
-    ``caller`` is who makes it, once that was looked at.
+    ``caller`` is who makes it, once that was looked at. ``sink`` takes its body, if not memory does;
+    ``is_whole`` says that the body has come.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.caller: Caller | None = None
+        self.sink: BodySink | None = None
+        self.is_whole = False
         self._body = BytesIO()
         self._received = 0
         self._longest = LONGEST_BODY
@@ -66,44 +86,84 @@ class LimitedRequest(Request):
     def gotLength(self, length: int | None) -> None:
         """Learn the body's length, None if the client didn't tell."""
         self.content = self._body
+        channel = self.connection
+        # Twisted tells these after the body only; the path may hold a token.
+        self.method, self.uri = channel._command, _origin_form(channel._path)
+        self.path = self.uri.partition(b"?")[0]
+        try:
+            self.sink = channel.site.open_sink(self, length)
+        except ApiError as error:
+            self.refuse(error)
+        if self.sink is not None:
+            channel.expect_progress()
+        elif not self._refused:
+            self._limit(length)
+
+    @property
+    def connection(self) -> TrackedChannel:
+        """The connection it came by."""
         channel: TrackedChannel = self.channel  # type: ignore[assignment]  # our site makes no others
-        self.uri = _origin_form(channel._path)  # Twisted tells it after the body only; it may hold a token
-        if not channel.site.trusts(self):
-            self._longest = LONGEST_UNTRUSTED_BODY
-        if length is not None and length > self._longest:
-            self._refuse()
+        return channel
+
+    @property
+    def received(self) -> int:
+        """Bytes of the body that have come."""
+        return self._received
 
     def handleContentChunk(self, data: bytes) -> None:
         """Take a piece of the body."""
         if self._refused:
             return
         self._received += len(data)
-        if self._received > self._longest:
-            self._refuse()
+        if self.sink is not None:
+            self.sink.write(data)
+        elif self._received > self._longest:
+            self._refuse_length()
         else:
             self._body.write(data)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Go on to the resource, unless the request was refused."""
-        if not self._refused:
+        """Go on to the resource; a connection whose request was refused has been read to its end."""
+        self.is_whole = True
+        if self._refused:
+            channel = self.connection
+            channel.site.reactor.callLater(0, channel.loseConnection)
+        else:
             super().requestReceived(command, _origin_form(path), version)
 
-    def _refuse(self) -> None:
+    def connectionLost(self, reason: Failure) -> None:
+        """Tell the sink that there won't be more, and whoever waits for the request's end."""
+        if self.sink is not None and not self.is_whole:
+            self.sink.lost()
+        super().connectionLost(reason)
+
+    def refuse(self, error: ApiError, linger: float = LINGER) -> None:
+        """Say what is wrong before the body has come as a whole; what still comes for a time is dropped."""
         self._refused = True
-        error: ApiError = PayloadTooLarge(f"The request's body is longer than {LONGEST_BODY} bytes")
-        if self._longest < LONGEST_BODY:
-            error = Unauthorized()
+        self.requestHeaders.removeHeader(b"Expect")  # nothing more is expected
         body = error_body(error)
         self.responseHeaders.setRawHeaders(b"Content-Type", [JSON])
         self.responseHeaders.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
         self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
-        channel: TrackedChannel = self.channel  # type: ignore[assignment]  # our site makes no others
-        status = error.http_status
-        channel.writeHeaders(b"HTTP/1.1", b"%d" % status, RESPONSES[status], self.responseHeaders)
+        channel, status = self.connection, HTTPStatus(error.http_status)
+        channel.writeHeaders(b"HTTP/1.1", b"%d" % status, status.phrase.encode(), self.responseHeaders)
         channel.write(body)
+        channel.go_on()
         transport = channel.transport
         transport.loseWriteConnection()
-        channel.site.reactor.callLater(LINGER, transport.abortConnection)
+        channel.site.reactor.callLater(linger, transport.abortConnection)
+
+    def _limit(self, length: int | None) -> None:
+        if not self.connection.site.trusts(self):
+            self._longest = LONGEST_UNTRUSTED_BODY
+        if length is not None and length > self._longest:
+            self._refuse_length()
+
+    def _refuse_length(self) -> None:
+        if self._longest < LONGEST_BODY:
+            self.refuse(Unauthorized())
+        else:
+            self.refuse(PayloadTooLarge(f"The request's body is longer than {LONGEST_BODY} bytes"))
 
 
 class TrackedChannel(HTTPChannel):
@@ -112,6 +172,9 @@ class TrackedChannel(HTTPChannel):
     site: LimitedSite
     _deadline: IDelayedCall | None = None
     _is_paused = False
+    _is_held = False
+    _was_held = False
+    _seen = 0
     has_served = False
     is_last_request = False
     transport: Stream  # type: ignore[assignment]  # connected as long as it is used
@@ -170,6 +233,42 @@ class TrackedChannel(HTTPChannel):
             self._is_paused = False
             if not self._handlingRequest:
                 super().dataReceived(b"")
+        if self._is_held:
+            self.transport.pauseProducing()
+
+    def hold(self) -> None:
+        """Read no more of a body for a while, for which the client isn't to blame."""
+        self._is_held = self._was_held = True
+        self.transport.pauseProducing()
+
+    def go_on(self) -> None:
+        """Read again what was held."""
+        if self._is_held:
+            self._is_held = False
+            if not self._is_paused:
+                self.transport.resumeProducing()
+
+    def timeoutConnection(self) -> None:  # noqa: N802  # Twisted's name
+        """Close a connection by which nothing came for long, unless that is our doing."""
+        if self._is_held:
+            self.setTimeout(self.timeOut)
+        else:
+            super().timeoutConnection()
+
+    def expect_progress(self) -> None:
+        """Let a body take its time as long as it comes, in place of the time for a whole request."""
+        self._stop_expecting()
+        self._seen, self._was_held = 0, self._is_held
+        self._deadline = self.site.reactor.callLater(WHOLE_WITHIN, self._look_for_progress)
+
+    def _look_for_progress(self) -> None:
+        self._deadline = None
+        received = self.requests[-1].received
+        if received - self._seen < PROGRESS_IN_TIME and not self._was_held:
+            self._give_up()
+        else:
+            self._seen, self._was_held = received, self._is_held
+            self._deadline = self.site.reactor.callLater(WHOLE_WITHIN, self._look_for_progress)
 
     def _expect_request(self) -> None:
         self._deadline = self.site.reactor.callLater(WHOLE_WITHIN, self._give_up)
@@ -203,11 +302,20 @@ class TrackedChannel(HTTPChannel):
         self.transport.unregisterProducer()
 
 
+OpenSink = Callable[[LimitedRequest, int | None], BodySink | None]
+"""Returns what takes the body of a request, of a length if that is known; raises ApiError to refuse it."""
+
+
+def keep_bodies(_request: LimitedRequest, _length: int | None) -> BodySink | None:
+    """Keep every body in memory."""
+    return None
+
+
 class LimitedSite(Site):
     """A site whose requests are limited.
 
     ``reactor`` times the end of refused connections; ``trusts`` says whether a request's sender is trusted,
-    and ``is_proxy`` whether many may be behind an address.
+    and ``is_proxy`` whether many may be behind an address. ``open_sink`` finds what takes a body as it comes.
     """
 
     protocol = TrackedChannel  # type: ignore[assignment]  # HTTP/1.1 only, so no negotiating wrapper
@@ -221,11 +329,13 @@ class LimitedSite(Site):
         reactor: IReactorTime,
         trusts: Callable[[Request], bool],
         is_proxy: Callable[[str], bool],
+        open_sink: OpenSink = keep_bodies,
     ) -> None:
         super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor, timeout=60)
         self.reactor = reactor
         self.trusts = trusts
         self._is_proxy = is_proxy
+        self.open_sink = open_sink
         self.channels: set[TrackedChannel] = set()
 
     def acceptableProtocols(self) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -136,8 +137,7 @@ class Leaf:
         raise TypeError("a leaf has no children")
 
     def render(self, request: Request) -> int:
-        for name, value in _ON_EVERY_ANSWER:
-            request.setHeader(name, value)
+        add_general_headers(request)
         try:
             add_cors_headers(request, self.door.access)
             self.respond(request)
@@ -252,16 +252,22 @@ class JsonRpcResource(Leaf):
         self.write_outcome(request, answer, _write_answer, cancel=False)
 
 
+def add_general_headers(request: Request) -> None:
+    """Set the headers that every answer has, unless its resource knows better."""
+    for name, value in _ON_EVERY_ANSWER:
+        request.setHeader(name, value)
+
+
 def write_result(request: Request, result: object) -> None:
     """Write a successful answer."""
-    _write(request, 200, b'{"result":' + msgspec.json.encode(result) + b"}")
+    write_json(request, 200, b'{"result":' + msgspec.json.encode(result) + b"}")
 
 
 def write_error(request: Request, error: ApiError) -> None:
     """Write what went wrong."""
     if isinstance(error, MethodNotAllowed):
         request.setHeader(b"Allow", ", ".join(error.allowed).encode())
-    _write(request, error.http_status, error_body(error))
+    write_json(request, error.http_status, error_body(error))
 
 
 def _write_answer(request: Request, answer: bytes | None) -> None:
@@ -269,11 +275,12 @@ def _write_answer(request: Request, answer: bytes | None) -> None:
         request.setResponseCode(204)
         request.finish()
     else:
-        _write(request, 200, answer)
+        write_json(request, 200, answer)
 
 
-def _write(request: Request, status: int, body: bytes) -> None:
-    request.setResponseCode(status)
+def write_json(request: Request, status: int, body: bytes) -> None:
+    """Write an answer in JSON."""
+    request.setResponseCode(status, HTTPStatus(status).phrase.encode())
     request.setHeader(b"Content-Type", JSON)
     request.setHeader(b"Content-Length", b"%d" % len(body))
     request.write(body)

@@ -1,0 +1,124 @@
+"""A server that has nothing but files, on whatever reactor, for tests of uploads and downloads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import CancelledError
+from zope.interface import implementer
+
+from tests.tools import Faults, Logged, result_of
+from txraker.access import configured_access
+from txraker.api.audit import AuditEntry
+from txraker.api.caller import Caller
+from txraker.api.dispatch import Dispatcher
+from txraker.authorization.accounts import open_accounts
+from txraker.authorization.gate import Gate
+from txraker.errors import ApiError, NotFound
+from txraker.events import FileChange
+from txraker.files.places import Place, Root, Roots
+from txraker.files.uploads import Uploads
+from txraker.interfaces import IFileGuard
+from txraker.reactor import OffThread
+from txraker.server_warnings import ServerWarnings
+from txraker.storage.schema import MIGRATIONS
+from txraker.testing.database import MemoryDatabase
+from txraker.testing.threads import at_once
+from txraker.transports.web.download import Downloads, FileResource
+from txraker.transports.web.frontend import Frontend
+from txraker.transports.web.request import LimitedSite
+from txraker.transports.web.resources import Door, Nothing
+from txraker.transports.web.tree import site
+from txraker.transports.web.upload import UploadResource
+
+MIB = 1024 * 1024
+
+
+@implementer(IFileGuard)
+@define(eq=False)
+class Guard:
+    """Says that a file is in use, if one is named."""
+
+    loaded: str | None = None
+
+    async def in_use(self) -> str | None:
+        return self.loaded
+
+
+@define(eq=False)
+class FileServer:
+    """Folders, a site that serves them, and what it has told. The home network and loopback are trusted."""
+
+    folder: Path
+    clock: Any
+    off_thread: OffThread = at_once
+    largest: int = 16 * MIB
+    prefix: str = ""
+    guard: Guard = field(factory=Guard)
+    roots: Roots = field(factory=Roots)
+    faults: Faults = field(factory=Faults)
+    changes: list[FileChange] = field(factory=list)
+    prints: list[str] = field(factory=list)
+    print_error: ApiError | None = None
+    noted: list[AuditEntry] = field(factory=list)
+    deleted: list[str] = field(factory=list)
+    log: Path | None = None
+    gate: Gate = field(init=False)
+    uploads: Uploads = field(init=False)
+    upload: UploadResource = field(init=False)
+    site: LimitedSite = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("gcodes", "config", "logs"):
+            (self.folder / name).mkdir(exist_ok=True)
+            self.roots.put(Root(name, self.folder / name, is_writable=name != "logs"))
+        database = MemoryDatabase(MIGRATIONS)
+        result_of(database.start())
+        accounts = open_accounts(database, at_once, self.clock.seconds)
+        result_of(accounts.load())
+        access = configured_access(["192.168.1.0/24", "127.0.0.0/8"], ["http://good.example"]).access
+        self.gate = Gate(access, accounts, self.clock.seconds)
+        dispatcher = Dispatcher(self.faults, lambda _: None, CancelledError, audit=self.noted.append)
+        door = Door(dispatcher, self.gate, self.faults)
+        self.uploads = Uploads(
+            self.roots,
+            self.locate,
+            self.guard,
+            self.off_thread,
+            self.changes.append,
+            self.start_print,
+            self.noted.append,
+            self.largest,
+        )
+        prefix = f"/{self.prefix}" if self.prefix else ""
+        self.upload = UploadResource(door, self.uploads, self.off_thread, prefix)
+        downloads = Downloads(self.roots, self.locate, {"klippy.log": lambda: self.log})
+        files = FileResource(door, downloads, self.delete, self.off_thread, self.clock, prefix)
+        nothing = Nothing(door)
+        warnings = ServerWarnings(Logged().logger())
+        frontend = Frontend(door, self.clock, self.off_thread, warnings, None, prefix)
+        self.site = site(self.clock, door, nothing, nothing, frontend, self.prefix, self.upload, files)
+
+    def locate(self, place: Place) -> Path:
+        """Return where a place is, without a look at links."""
+        return place.path
+
+    async def start_print(self, path: str) -> None:
+        """Note what is to be printed, or fail."""
+        if self.print_error is not None:
+            raise self.print_error
+        self.prints.append(path)
+
+    async def delete(self, caller: Caller, place: Place) -> object:
+        """Note what is to be deleted; what isn't there can't be."""
+        if not place.path.exists():
+            raise NotFound(f"'{place}' doesn't exist")
+        self.deleted.append(str(place))
+        return {"action": "delete_file"}
+
+    def names(self, root: str = "gcodes") -> list[str]:
+        """Return the paths of everything in a root."""
+        folder = self.folder / root
+        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))

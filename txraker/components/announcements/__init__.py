@@ -1,0 +1,1 @@
+"""Announcements: news for users, and which of them were dismissed."""

@@ -1,0 +1,1 @@
+"""``server.database.*`` and ``debug.database.*``: what clients keep, and the file it is in."""

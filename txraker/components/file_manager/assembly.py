@@ -1,0 +1,177 @@
+"""Builds the ``file_manager`` component, and what else deals with its files."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from attrs import define
+from twisted.logger import Logger
+
+import txraker
+from txraker.api.audit import AuditEntry
+from txraker.api.caller import TRUSTED, Caller, Transport
+from txraker.api.dispatch import Dispatcher
+from txraker.api.endpoint import endpoints_of
+from txraker.components.file_manager.component import FileManager
+from txraker.components.file_manager.metadata import MetadataEndpoints
+from txraker.config.configuration import Configuration
+from txraker.config.options import FileManagerOptions
+from txraker.errors import BadRequest
+from txraker.events import Events, FileChange, FileListChanged
+from txraker.faults import FaultReport, run_aside
+from txraker.files.defaults import CONFIG, default_link_targets, default_roots, reserved_paths
+from txraker.files.disk import Disk
+from txraker.files.guard import PrinterGuard
+from txraker.files.places import Place, Roots
+from txraker.files.uploads import Uploads
+from txraker.files.watch.watcher import Watcher
+from txraker.interfaces import IKlippy, INamespaces, IStatusFeed
+from txraker.klippy.printing import PrintInProgress
+from txraker.loader import ComponentLoader
+from txraker.metadata.disk import Files as GcodeFiles
+from txraker.metadata.library import Library
+from txraker.metadata.scanner import Scanner
+from txraker.metadata.shelf import Shelf
+from txraker.reactor import OwnThreads, Reactor, off_thread
+from txraker.server_warnings import ServerWarnings
+from txraker.transports.web.download import Downloads
+
+MIB = 1024 * 1024
+
+WRITERS = 2
+"""Changes of files at once: each may hold a thread for minutes, which nothing else waits for."""
+
+
+UPLOADER = Caller(Transport.UNIX, "an upload", TRUSTED)
+"""Who starts the print of a file whose sender asked for that, and may."""
+
+
+@define(eq=False)
+class Files:
+    """The files of one printer, for those who serve them. ``delete`` deletes one as the API does."""
+
+    roots: Roots
+    uploads: Uploads
+    downloads: Downloads
+    delete: Callable[[Caller, Place], Awaitable[object]]
+    _library: Library
+    _watcher: Watcher | None
+    _report_fault: FaultReport
+
+    def start(self) -> None:
+        """Begin to watch, to read what gcode files say, and remove what uploads have left."""
+        self._library.start()
+        if self._watcher is not None:
+            self._watcher.start()
+        run_aside(self.uploads.remove_leftovers(), "removing what uploads left", self._report_fault)
+
+    async def stop(self) -> None:
+        """End that."""
+        if self._watcher is not None:
+            self._watcher.stop()
+        await self._library.stop()
+
+
+def load_file_manager(
+    loader: ComponentLoader,
+    configuration: Configuration,
+    reactor: Reactor,
+    klippy: IKlippy,
+    status: IStatusFeed,
+    printing: PrintInProgress,
+    events: Events,
+    dispatcher: Dispatcher,
+    audit: Callable[[AuditEntry], None],
+    report_fault: FaultReport,
+    warnings: ServerWarnings,
+    namespaces: INamespaces,
+    log: Logger,
+    logs: Mapping[str, Callable[[], Path | None]],
+    largest_upload: int,
+) -> Files:
+    """Load the component. ``logs`` are files that are known by names of their own; sizes are in MiB."""
+    options = configuration.read("file_manager", FileManagerOptions)
+    data_path = configuration.data_path
+    roots = default_roots(data_path, config_is_writable=options.enable_config_write_access)
+    disk = Disk(
+        roots,
+        reserved_paths(data_path, Path(txraker.__file__).parent),
+        default_link_targets(Path.home()),
+    )
+    guard = PrinterGuard(klippy, status)
+
+    def tell(change: FileChange) -> None:
+        if watcher is not None:
+            watcher.expect(change)
+        events.emit(FileListChanged(change))
+
+    def quiet(places: Sequence[Place]) -> AbstractContextManager[None]:
+        if watcher is None:
+            return nullcontext()
+        return watcher.quiet(*((place.root.name, place.relative) for place in places))
+
+    def warn(key: str, text: str) -> None:
+        if text and options.enable_observer_warnings:
+            warnings.put(key, text)
+        elif not text:
+            warnings.drop(key)
+
+    watcher = None
+    if options.file_system_observer == "inotify":
+        watcher = Watcher(
+            reactor,
+            OwnThreads(reactor, 1, "txraker-watch"),
+            [root for root in roots if root.is_writable or root.name == CONFIG],
+            lambda change: events.emit(FileListChanged(change)),
+            warn,
+            report_fault,
+        )
+    library = Library(
+        reactor,
+        Shelf(namespaces, reactor, report_fault),
+        Scanner(reactor, log),
+        roots,
+        GcodeFiles(disk),
+        guard,
+        events,
+        off_thread(reactor),
+        report_fault,
+        log,
+        options.enable_object_processing,
+    )
+
+    async def start_print(path: str) -> None:
+        if await printing.ask():
+            raise BadRequest("There is a print already")
+        await call("printer.print.start", UPLOADER, {"filename": path})
+
+    async def call(method: str, caller: Caller, arguments: Mapping[str, object]) -> object:
+        return await dispatcher.call(dispatcher.find_method(method, Transport.WEBSOCKET), caller, arguments)
+
+    async def delete(caller: Caller, place: Place) -> object:
+        return await call("server.files.delete_file", caller, {"path": str(place)})
+
+    loader.load(
+        "file_manager",
+        lambda: FileManager(
+            roots,
+            disk,
+            guard,
+            klippy,
+            events,
+            off_thread(reactor),
+            OwnThreads(reactor, WRITERS, "txraker-files"),
+            reactor,
+            tell,
+            report_fault,
+            library.of_files,
+            quiet,
+        ),
+    )
+    dispatcher.add(endpoints_of(MetadataEndpoints(library, roots)))
+    uploads = Uploads(
+        roots, disk.locate, guard, off_thread(reactor), tell, start_print, audit, largest_upload * MIB
+    )
+    return Files(roots, uploads, Downloads(roots, disk.locate, logs), delete, library, watcher, report_fault)

@@ -1,0 +1,1 @@
+"""Cameras: what clients need to know to show them."""

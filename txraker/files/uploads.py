@@ -1,0 +1,268 @@
+"""Files that clients send: who may put what where, and what happens when one has come.
+
+Contract: "File upload" of the file management documentation, and Moonraker 0.11.0 as measured. Nothing here
+knows HTTP.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+from attrs import define, field, frozen
+
+from txraker.api.audit import AuditEntry, audit_entry
+from txraker.api.caller import Caller, Role
+from txraker.api.dispatch import permit
+from txraker.errors import ApiError, BadRequest, Forbidden
+from txraker.events import FileChange, FileItem
+from txraker.files.partial import (
+    PartialFile,
+    check_space,
+    is_partial,
+    make_folders,
+    remove_leftovers,
+    told,
+)
+from txraker.files.places import Place, Roots, must_be_writable, names_of
+from txraker.files.turns import Turns
+from txraker.files.ufp import SUFFIX, extract_model, extract_thumbnail
+from txraker.interfaces import IFileGuard
+from txraker.reactor import OffThread
+
+GCODES = "gcodes"
+GCODE_SUFFIXES = (".gcode", ".g", ".gco", ".ufp", ".nc")
+
+FIELDS = frozenset({"root", "path", "checksum", "print"})
+"""What a client may say of a file."""
+
+CALL = "server.files.upload"
+"""What it is called in the audit log."""
+
+
+class ChecksumMismatch(ApiError):
+    """What came is not what was sent."""
+
+    http_status = 422
+    jsonrpc_code = 422
+
+
+class Locate(Protocol):
+    """Finds a place on the disk."""
+
+    def __call__(self, place: Place) -> Path:
+        """Return where a place is, there or not. Raises ApiError when it leads out of its root. May block."""
+
+
+class Uploaded(msgspec.Struct, frozen=True):
+    """A file that has come; ``action`` is always the same, even where there was one of that name."""
+
+    item: FileItem
+    action: Literal["create_file"] = "create_file"
+    print_started: bool | msgspec.UnsetType = msgspec.UNSET
+    print_queued: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+@frozen
+class Wish:
+    """What a client wants with a file, as its form says it.
+
+    It goes to ``place``, whose folder is made if need be when it is ``folder``.
+    """
+
+    place: Place
+    folder: Place
+    checksum: str | None
+    wants_print: bool
+
+    @property
+    def is_gcode(self) -> bool:
+        """Whether it is something to print."""
+        return self.place.root.name == GCODES and self.place.name.lower().endswith(GCODE_SUFFIXES)
+
+
+def role_to_write(root: str) -> Role:
+    """Return who may change files of a root: print jobs are an operator's, all else is an admin's."""
+    return Role.OPERATOR if root == GCODES else Role.ADMIN
+
+
+@define(eq=False)
+class Uploads:
+    """Receives files for one printer.
+
+    ``changed`` is told of each new file, ``start_print`` starts a job by its path in ``gcodes`` or raises
+    ApiError, and ``audit`` is told who has sent what. A file has at most ``largest`` bytes.
+    """
+
+    _roots: Roots
+    _locate: Locate
+    _guard: IFileGuard
+    _off_thread: OffThread
+    _changed: Callable[[FileChange], None]
+    _start_print: Callable[[str], Awaitable[None]]
+    _audit: Callable[[AuditEntry], None]
+    largest: int
+    turns: Turns = field(factory=Turns)
+
+    def upload(self, caller: Caller, size: int) -> Upload:
+        """Begin to receive a file in about ``size`` bytes, 0 if that isn't known.
+
+        Raises Unauthorized and Forbidden.
+        """
+        permit(Role.OPERATOR, caller, CALL)
+        return Upload(self, caller, size)
+
+    async def remove_leftovers(self) -> list[Path]:
+        """Remove what a crash has left behind; return it."""
+        folders = [root.path for root in self._roots if root.is_writable]
+        return await self._off_thread(partial(remove_leftovers, folders, time.time()))
+
+    def folder_for(self, root: str, caller: Caller) -> Path:
+        """Return where a file for a root is written until it is whole. Raises ApiError."""
+        place = Place(self._roots.get(root))
+        self._permit(place, caller)
+        return self._locate(place)
+
+    def wish(self, name: str, fields: Mapping[str, str], caller: Caller) -> Wish:
+        """Return what is wanted with a file of a name. Raises ApiError."""
+        folder = self._roots.place(fields.get("path", ""), within=fields.get("root", GCODES))
+        names = names_of(name)
+        if not names or is_partial(names[-1]):
+            raise BadRequest("The file needs another name")
+        place = Place(folder.root, (*folder.parts, *names))
+        self._permit(place, caller)
+        wants_print = fields.get("print", "").strip().lower() == "true"
+        checksum = fields.get("checksum", "").strip().lower() or None
+        return Wish(_unpacked(place), folder, checksum, wants_print)
+
+    async def keep(self, file: PartialFile, name: str, wish: Wish, caller: Caller) -> Uploaded:
+        """Put a file that has come as a whole where it belongs. Raises ApiError; then it is still partial."""
+        note = partial(audit_entry, caller=caller, arguments=_shown(wish), call=CALL)
+        self._audit(note("asked"))
+        try:
+            await self._check_unused(wish.place)
+            item, is_new = await self._off_thread(partial(self._put, file, name, wish))
+        except ApiError as error:
+            self._audit(note("failed", status=error.http_status))
+            raise
+        self._changed(FileChange("create_file" if is_new else "modify_file", item))
+        if not wish.is_gcode:
+            return Uploaded(item)
+        is_started = wish.wants_print and await self._print(wish.place)
+        return Uploaded(item, print_started=is_started, print_queued=False)
+
+    def _permit(self, place: Place, caller: Caller) -> None:
+        try:
+            permit(role_to_write(place.root.name), caller, f"Writing to {place.root.name}")
+            must_be_writable(place)
+        except ApiError as error:
+            self._audit(audit_entry("refused", CALL, caller, {"path": str(place)}, error.http_status))
+            raise
+
+    async def _check_unused(self, place: Place) -> None:
+        if place.root.name == GCODES and await self._guard.in_use() == place.relative:
+            raise Forbidden("File is loaded, upload not permitted")
+
+    async def _print(self, place: Place) -> bool:
+        try:
+            await self._start_print(place.relative)
+        except ApiError:
+            return False
+        return True
+
+    def _put(self, file: PartialFile, name: str, wish: Wish) -> tuple[FileItem, bool]:
+        """Check a file and put it in place; in a worker thread. Say whether there was none before."""
+        if wish.checksum is not None and wish.checksum != file.checksum:
+            raise ChecksumMismatch(f"The checksum is {file.checksum}, and {wish.checksum[:64]} was expected")
+        target = self._locate(wish.place)
+        if wish.folder.parts:
+            make_folders(self._locate(wish.folder))
+        with told("The folder can't be looked into"):
+            is_new = not os.path.lexists(target)
+            if not target.parent.is_dir():
+                raise BadRequest(f"The folder '{wish.place.parent}' doesn't exist")
+            if target.is_dir():
+                raise BadRequest(f"'{wish.place}' is a folder")
+        about = self._unpack(file, wish, target) if _is_package(name, wish) else file.publish(target)
+        place = wish.place
+        item = FileItem(
+            place.root.name, place.relative, about.st_mtime, about.st_size, place.root.permissions
+        )
+        return item, is_new
+
+    def _unpack(self, package: PartialFile, wish: Wish, target: Path) -> os.stat_result:
+        """Put what is in a package in place; its picture goes to where those of its folder are."""
+        model = extract_model(package, package.path.parent, self.largest)
+        try:
+            about = model.publish(target)
+        finally:
+            model.discard()
+        picture = extract_thumbnail(package)
+        if picture is not None:
+            self._put_picture(picture, wish.place.parent.child(".thumbs").child(f"{target.stem}.png"))
+        package.discard()
+        return about
+
+    def _put_picture(self, picture: bytes, place: Place) -> None:
+        target = self._locate(place)
+        make_folders(target.parent)
+        file = PartialFile.create(target.parent)
+        try:
+            file.write(picture)
+            file.publish(target)
+        finally:
+            file.discard()
+
+
+@define(eq=False)
+class Upload:
+    """One file on its way. ``size`` is how many bytes there will be, 0 if that isn't known.
+
+    ``begin`` and ``discard`` block: they are called in a worker thread.
+    """
+
+    _uploads: Uploads
+    _caller: Caller
+    _size: int
+    _file: PartialFile | None = field(default=None, init=False)
+    _name: str = field(default="", init=False)
+
+    def begin(self, name: str, fields: Mapping[str, str]) -> PartialFile:
+        """Return where the file's bytes go, by what is known of it so far. Raises ApiError."""
+        folder = self._uploads.folder_for(fields.get("root", GCODES), self._caller)
+        check_space(folder, self._size)
+        self._name = name
+        self._file = PartialFile.create(folder)
+        return self._file
+
+    async def complete(self, fields: Mapping[str, str]) -> Uploaded:
+        """Put the file where it belongs. Raises ApiError."""
+        if self._file is None:
+            raise BadRequest("There is no file")
+        wish = self._uploads.wish(self._name, fields, self._caller)
+        return await self._uploads.keep(self._file, self._name, wish, self._caller)
+
+    def discard(self) -> None:
+        """Leave nothing behind of a file that wasn't put in place."""
+        if self._file is not None:
+            self._file.discard()
+
+
+def _unpacked(place: Place) -> Place:
+    """Return where the gcode in a package goes."""
+    if place.root.name != GCODES or not place.name.lower().endswith(SUFFIX) or len(place.name) == len(SUFFIX):
+        return place
+    return place.parent.child(f"{place.name[: -len(SUFFIX)]}.gcode")
+
+
+def _is_package(name: str, wish: Wish) -> bool:
+    return name.lower().endswith(SUFFIX) and not wish.place.name.lower().endswith(SUFFIX)
+
+
+def _shown(wish: Wish) -> dict[str, object]:
+    return {"path": str(wish.place), "print": wish.wants_print}

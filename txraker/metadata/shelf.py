@@ -1,0 +1,116 @@
+"""Metadata in the database: the namespace ``gcode_metadata``, a name for each file, as its path in the root.
+
+Nothing is kept in memory but what was just found: it is written together, so that a folder of new files costs
+few writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+from attrs import define, field
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from txraker.errors import ApiError, KeyNotFound
+from txraker.faults import FaultReport, run_aside
+from txraker.interfaces import INamespaces
+from txraker.metadata.disk import Version
+from txraker.metadata.facts import Metadata
+
+NAMESPACE: Final = "gcode_metadata"
+
+WRITE_AFTER: Final = 2.0
+"""Seconds that something may wait to be written; it is found out again if that never happens."""
+
+MOST_UNWRITTEN: Final = 50
+"""Files whose metadata may wait to be written."""
+
+
+class LastPrint(msgspec.Struct, frozen=True):
+    """What any server like ours keeps of a file's last print, and of which version that was."""
+
+    size: int = 0
+    modified: float = 0.0
+    job_id: str | None = None
+    print_start_time: float | None = None
+
+
+@define(eq=False)
+class Shelf:
+    """Metadata by the paths of files. What is put is there at once, and in the database a little later."""
+
+    _namespaces: INamespaces
+    _clock: IReactorTime
+    _report_fault: FaultReport
+    _unwritten: dict[str, Any] = field(factory=dict, init=False)
+    _writing: IDelayedCall | None = field(default=None, init=False)
+
+    async def get(self, relative: str) -> Metadata | None:
+        """Return a file's metadata, None where there is none. Raises Unavailable."""
+        return _metadata(await self._raw(relative))
+
+    async def get_many(self, relatives: Iterable[str]) -> dict[str, Metadata]:
+        """Return the metadata of those files that have any. Raises Unavailable."""
+        found = {relative: await self.get(relative) for relative in relatives}
+        return {relative: metadata for relative, metadata in found.items() if metadata is not None}
+
+    async def last_print(self, relative: str, there: Version) -> LastPrint:
+        """Return the last print of that version of a file, whoever wrote it down. Raises Unavailable."""
+        try:
+            last = msgspec.convert(await self._raw(relative), LastPrint)
+        except msgspec.ValidationError:
+            return LastPrint()
+        return last if there == (last.size, last.modified) else LastPrint()
+
+    async def all(self) -> dict[str, Metadata | None]:
+        """Return everything; None stands for what isn't metadata as we write it. Raises Unavailable."""
+        await self.write()
+        try:
+            kept = await self._namespaces.get(NAMESPACE)
+        except KeyNotFound:
+            return {}
+        return {relative: _metadata(raw) for relative, raw in kept.items()}
+
+    def put(self, values: Mapping[str, Metadata | None]) -> None:
+        """Keep metadata by the paths of files; None forgets it."""
+        for relative, metadata in values.items():
+            self._unwritten[relative] = None if metadata is None else msgspec.to_builtins(metadata)
+        if len(self._unwritten) >= MOST_UNWRITTEN:
+            self._write_aside()
+        elif self._unwritten and self._writing is None:
+            self._writing = self._clock.callLater(WRITE_AFTER, self._write_aside)
+
+    async def write(self) -> None:
+        """Write what waits for it. What can't be written is forgotten: it can be found out again."""
+        if self._writing is not None and self._writing.active():
+            self._writing.cancel()
+        self._writing = None
+        values = dict(self._unwritten)
+        if not values:
+            return
+        try:
+            await self._namespaces.put_many(NAMESPACE, values)
+        finally:
+            for relative, raw in values.items():
+                if self._unwritten.get(relative, ...) is raw:
+                    del self._unwritten[relative]
+
+    def _write_aside(self) -> None:
+        run_aside(self.write(), "writing metadata", self._report_fault, ApiError)
+
+    async def _raw(self, relative: str) -> Any:
+        if relative in self._unwritten:
+            return self._unwritten[relative]
+        try:
+            return await self._namespaces.get(NAMESPACE, [relative])
+        except KeyNotFound:
+            return None
+
+
+def _metadata(raw: Any) -> Metadata | None:
+    try:
+        return None if raw is None else msgspec.convert(raw, Metadata)
+    except msgspec.ValidationError:
+        return None

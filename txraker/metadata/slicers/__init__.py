@@ -1,0 +1,1 @@
+"""What each family of slicers writes into its files: one table a family."""

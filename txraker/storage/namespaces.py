@@ -1,0 +1,149 @@
+"""Namespaces in the database: a row for each name in a namespace, its value as JSON.
+
+To read or change one name touches its row alone, however much the namespace holds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from attrs import define
+from zope.interface import implementer
+
+from txraker.errors import KeyNotFound
+from txraker.interfaces import IDatabase, INamespaces
+from txraker.storage.migrations import Migration
+from txraker.storage.nested import (
+    check_depth,
+    check_name,
+    check_names,
+    decoded,
+    encoded,
+    pop_within,
+    put_within,
+    value_within,
+)
+
+MIGRATION: Final = Migration(
+    2,
+    (
+        "CREATE TABLE namespaces (namespace TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,"
+        " PRIMARY KEY (namespace, key)) STRICT",
+    ),
+)
+"""The table that namespaces are kept in."""
+
+_HERE = "WHERE namespace = ? AND key = ?"
+
+
+@implementer(INamespaces)
+@define(eq=False)
+class Namespaces:
+    """Provides INamespaces. ``database`` may be replaced by one that was opened anew.
+
+    A null that is put at a single name takes away what was there. Raises BadRequest for names and values that
+    can't be kept, and when a key leads through something that isn't an object.
+    """
+
+    database: IDatabase
+
+    async def get(self, namespace: str, key: Sequence[str] = ()) -> Any:
+        names = tuple(key)
+        if names:
+            check_names(namespace, names)
+            return await self.database.run(lambda connection: _get(connection, namespace, names))
+        check_name(namespace)
+        return await self.database.run(lambda connection: _get_all(connection, namespace))
+
+    async def put(self, namespace: str, key: Sequence[str], value: Any) -> None:
+        names = tuple(key)
+        check_names(namespace, names)
+        text = encoded(value)
+        await self.database.run(lambda connection: _put(connection, namespace, names, text))
+
+    async def put_many(self, namespace: str, values: Mapping[str, Any]) -> None:
+        texts = {name: encoded(value) for name, value in values.items()}
+        for name in texts:
+            check_names(namespace, (name,))
+        await self.database.run(lambda connection: put_rows(connection, namespace, texts.items()))
+
+    async def delete(self, namespace: str, key: Sequence[str]) -> Any:
+        names = tuple(key)
+        check_names(namespace, names)
+        return await self.database.run(lambda connection: _delete(connection, namespace, names))
+
+    async def names(self) -> list[str]:
+        found: list[str] = await self.database.run(names_in)
+        return found
+
+
+def names_in(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of all namespaces in a database."""
+    rows = connection.execute("SELECT DISTINCT namespace FROM namespaces ORDER BY namespace")
+    return [name for (name,) in rows]
+
+
+def put_rows(connection: sqlite3.Connection, namespace: str, texts: Iterable[tuple[str, bytes]]) -> None:
+    """Keep values in JSON by their names; a null takes away what is there. Raises BadRequest."""
+    for name, text in texts:
+        check_depth(text)
+        if text == b"null":
+            connection.execute(f"DELETE FROM namespaces {_HERE}", (namespace, name))
+        else:
+            connection.execute(
+                "INSERT INTO namespaces VALUES (?, ?, ?)"
+                " ON CONFLICT (namespace, key) DO UPDATE SET value = excluded.value",
+                (namespace, name, text),
+            )
+
+
+def _row(connection: sqlite3.Connection, namespace: str, name: str) -> bytes | None:
+    row = connection.execute(f"SELECT value FROM namespaces {_HERE}", (namespace, name)).fetchone()
+    return None if row is None else bytes(row[0])
+
+
+def _get(connection: sqlite3.Connection, namespace: str, names: Sequence[str]) -> Any:
+    text = _row(connection, namespace, names[0])
+    if text is None:
+        raise KeyNotFound(namespace, names[0])
+    try:
+        return value_within(decoded(text), names[1:])
+    except KeyError:
+        raise KeyNotFound(namespace, ".".join(names)) from None
+
+
+def _get_all(connection: sqlite3.Connection, namespace: str) -> dict[str, Any]:
+    rows = connection.execute(
+        "SELECT key, value FROM namespaces WHERE namespace = ? ORDER BY key", (namespace,)
+    )
+    found = {name: decoded(text) for name, text in rows}
+    if not found:
+        raise KeyNotFound(namespace, "")
+    return found
+
+
+def _put(connection: sqlite3.Connection, namespace: str, names: Sequence[str], text: bytes) -> None:
+    if len(names) > 1:
+        before = _row(connection, namespace, names[0])
+        row = put_within(None if before is None else decoded(before), namespace, names, msgspec.Raw(text))
+        text = encoded(row)
+    put_rows(connection, namespace, [(names[0], text)])
+
+
+def _delete(connection: sqlite3.Connection, namespace: str, names: Sequence[str]) -> Any:
+    text = _row(connection, namespace, names[0])
+    if text is None:
+        raise KeyNotFound(namespace, names[0])
+    row = decoded(text)
+    if len(names) == 1:
+        removed, row = row, None
+    else:
+        try:
+            removed = pop_within(row, names[1:])
+        except KeyError:
+            raise KeyNotFound(namespace, ".".join(names)) from None
+    put_rows(connection, namespace, [(names[0], encoded(row or None))])
+    return removed
