@@ -96,6 +96,20 @@ class HeadersTooLarge(ApiError):
     jsonrpc_code = 431
 
 
+class ChecksumMismatch(ApiError):
+    """What came is not what was sent."""
+
+    http_status = 422
+    jsonrpc_code = 422
+
+
+class InsufficientStorage(ApiError):
+    """The disk is full, or would be."""
+
+    http_status = 507
+    jsonrpc_code = 507
+
+
 class InternalError(ApiError):
     """A defect of ours. The message holds an incident id that the log explains, and nothing else."""
 

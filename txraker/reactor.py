@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from threading import Thread
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -48,6 +48,15 @@ def off_thread(reactor: Reactor) -> OffThread:
         return deferToThreadPool(reactor, reactor.getThreadPool(), work)
 
     return run
+
+
+async def in_time(awaitable: Awaitable[_T], seconds: float, clock: IReactorTime) -> _T:
+    """Wait for something, but no longer than that; then it is cancelled. Raises TimeoutError of Twisted's."""
+
+    async def awaited() -> _T:
+        return await awaitable
+
+    return await Deferred.fromCoroutine(awaited()).addTimeout(seconds, clock)
 
 
 @define(eq=False)

@@ -259,6 +259,7 @@ def test_guard(bench: FilesBench) -> None:
     bench.guard.problem = FileInUseUnknown("no")
     with pytest.raises(Unavailable):
         bench.call("server.files.delete_file", path="gcodes/benchy.gcode")
+    bench.call("server.files.copy", source="config/printer.cfg", dest="config/backup.cfg")
     bench.guard.problem = None
     bench.call("server.files.delete_file", path="gcodes/b.gcode")
 

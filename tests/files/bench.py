@@ -7,7 +7,6 @@ from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError
-from zope.interface import implementer
 
 from tests.tools import Faults, Logged, result_of
 from txraker.access import configured_access
@@ -18,33 +17,24 @@ from txraker.authorization.accounts import open_accounts
 from txraker.authorization.gate import Gate
 from txraker.errors import ApiError, NotFound
 from txraker.events import FileChange
+from txraker.files.disk import Disk
 from txraker.files.places import Place, Root, Roots
 from txraker.files.uploads import Uploads
-from txraker.interfaces import IFileGuard
 from txraker.reactor import OffThread
 from txraker.server_warnings import ServerWarnings
 from txraker.storage.schema import MIGRATIONS
 from txraker.testing.database import MemoryDatabase
+from txraker.testing.guard import MemoryGuard
 from txraker.testing.threads import at_once
 from txraker.transports.web.download import Downloads, FileResource
 from txraker.transports.web.frontend import Frontend
 from txraker.transports.web.request import LimitedSite
 from txraker.transports.web.resources import Door, Nothing
+from txraker.transports.web.sending import Sending
 from txraker.transports.web.tree import site
 from txraker.transports.web.upload import UploadResource
 
 MIB = 1024 * 1024
-
-
-@implementer(IFileGuard)
-@define(eq=False)
-class Guard:
-    """Says that a file is in use, if one is named."""
-
-    loaded: str | None = None
-
-    async def in_use(self) -> str | None:
-        return self.loaded
 
 
 @define(eq=False)
@@ -56,7 +46,7 @@ class FileServer:
     off_thread: OffThread = at_once
     largest: int = 16 * MIB
     prefix: str = ""
-    guard: Guard = field(factory=Guard)
+    guard: MemoryGuard = field(factory=MemoryGuard)
     roots: Roots = field(factory=Roots)
     faults: Faults = field(factory=Faults)
     changes: list[FileChange] = field(factory=list)
@@ -82,9 +72,10 @@ class FileServer:
         self.gate = Gate(access, accounts, self.clock.seconds)
         dispatcher = Dispatcher(self.faults, lambda _: None, CancelledError, audit=self.noted.append)
         door = Door(dispatcher, self.gate, self.faults)
+        disk = Disk(self.roots)
         self.uploads = Uploads(
             self.roots,
-            self.locate,
+            disk,
             self.guard,
             self.off_thread,
             self.changes.append,
@@ -94,16 +85,13 @@ class FileServer:
         )
         prefix = f"/{self.prefix}" if self.prefix else ""
         self.upload = UploadResource(door, self.uploads, self.off_thread, prefix)
-        downloads = Downloads(self.roots, self.locate, {"klippy.log": lambda: self.log})
-        files = FileResource(door, downloads, self.delete, self.off_thread, self.clock, prefix)
+        downloads = Downloads(self.roots, disk, {"klippy.log": lambda: self.log})
+        sending = Sending(self.off_thread, self.clock)
+        files = FileResource(door, downloads, self.delete, sending, prefix)
         nothing = Nothing(door)
         warnings = ServerWarnings(Logged().logger())
-        frontend = Frontend(door, self.clock, self.off_thread, warnings, None, prefix)
+        frontend = Frontend(door, sending, warnings, None, prefix)
         self.site = site(self.clock, door, nothing, nothing, frontend, self.prefix, self.upload, files)
-
-    def locate(self, place: Place) -> Path:
-        """Return where a place is, without a look at links."""
-        return place.path
 
     async def start_print(self, path: str) -> None:
         """Note what is to be printed, or fail."""

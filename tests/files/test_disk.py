@@ -236,7 +236,7 @@ def test_open_file_opens_files(tree: Tree) -> None:
     os.mkfifo(tree.data / "gcodes/pipe")
     tree.link("gcodes/link", "benchy.gcode")
     before = len(os.listdir("/proc/self/fd"))
-    for name, error in (("pipe", BadRequest), ("link", OSError), ("parts", BadRequest)):
+    for name, error in (("pipe", Forbidden), ("link", OSError), ("parts", Forbidden)):
         with pytest.raises(error):
             open_file(tree.data / "gcodes" / name)
     assert len(os.listdir("/proc/self/fd")) == before

@@ -11,7 +11,7 @@ from zope.interface.verify import verifyObject
 from tests.components.bench import ComponentBench
 from tests.tools import result_of, start
 from txraker.errors import KlippyError, Unavailable
-from txraker.files.guard import FileInUseUnknown, PrinterGuard
+from txraker.files.guard import ANSWER_WITHIN, FileInUseUnknown, PrinterGuard
 from txraker.interfaces import IFileGuard
 from txraker.testing.guard import MemoryGuard
 
@@ -32,7 +32,7 @@ def _printing(job: dict[str, Any]) -> tuple[PrinterGuard, ComponentBench]:
     bench.status["print_stats"] = job
     bench.klippy.answers["objects/query"] = bench.subscribed
     bench.up()
-    return PrinterGuard(bench.klippy, bench.klippy.status), bench
+    return PrinterGuard(bench.clock, bench.klippy, bench.klippy.status), bench
 
 
 @pytest.mark.parametrize("make", [_in_memory, _by_klippy])
@@ -65,7 +65,7 @@ def test_states(state: str | None, is_used: bool) -> None:
 def test_without_klippy() -> None:
     """Without Klippy nothing is printed."""
     bench = ComponentBench()
-    guard = PrinterGuard(bench.klippy, bench.klippy.status)
+    guard = PrinterGuard(bench.clock, bench.klippy, bench.klippy.status)
     assert result_of(guard.in_use()) is None
     bench.up()
     bench.klippy.become("shutdown")
@@ -77,7 +77,7 @@ def test_printer_without_jobs() -> None:
     bench = ComponentBench()
     bench.klippy.answers["objects/query"] = bench.subscribed
     bench.up()
-    assert result_of(PrinterGuard(bench.klippy, bench.klippy.status).in_use()) is None
+    assert result_of(PrinterGuard(bench.clock, bench.klippy, bench.klippy.status).in_use()) is None
 
 
 def test_odd_names() -> None:
@@ -92,11 +92,24 @@ def test_klippy_goes_while_it_is_asked() -> None:
     bench = ComponentBench()
     bench.up()
     del bench.klippy.answers["objects/subscribe"]
-    asked = start(PrinterGuard(bench.klippy, bench.klippy.status).in_use())
+    asked = start(PrinterGuard(bench.clock, bench.klippy, bench.klippy.status).in_use())
     assert not asked.done
     bench.klippy.disconnect()
     bench.turn()
     assert asked.result() is None
+
+
+def test_klippy_hangs() -> None:
+    """A Klippy that doesn't answer isn't waited for longer than a few seconds."""
+    bench = ComponentBench()
+    bench.up()
+    del bench.klippy.answers["objects/subscribe"]
+    asked = start(PrinterGuard(bench.clock, bench.klippy, bench.klippy.status).in_use())
+    bench.clock.advance(ANSWER_WITHIN - 0.1)
+    assert not asked.done
+    bench.clock.advance(0.2)
+    with pytest.raises(FileInUseUnknown):
+        asked.result()
 
 
 def test_klippy_cannot_say() -> None:
@@ -110,7 +123,7 @@ def test_klippy_cannot_say() -> None:
     bench.klippy.answers["objects/subscribe"] = refuse
     bench.klippy.answers["objects/query"] = refuse
     with pytest.raises(FileInUseUnknown, match="Internal error") as caught:
-        result_of(PrinterGuard(bench.klippy, bench.klippy.status).in_use())
+        result_of(PrinterGuard(bench.clock, bench.klippy, bench.klippy.status).in_use())
     assert isinstance(caught.value, Unavailable)
 
 

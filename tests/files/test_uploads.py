@@ -19,16 +19,25 @@ from twisted.internet.testing import MemoryReactorClock
 from tests.files.bench import FileServer
 from tests.tools import caller, result_of, start
 from txraker.api.caller import NOBODY, Caller, Role, Transport, Who
-from txraker.errors import ApiError, BadRequest, Forbidden, PayloadTooLarge, Unauthorized, Unavailable
+from txraker.errors import (
+    ApiError,
+    BadRequest,
+    Forbidden,
+    InsufficientStorage,
+    PayloadTooLarge,
+    Unauthorized,
+    Unavailable,
+)
 from txraker.files import ufp as ufp_module
+from txraker.files.guard import FileInUseUnknown
 from txraker.files.partial import (
     SURELY_OLD,
     SYNC_EVERY,
-    InsufficientStorage,
     PartialFile,
     check_space,
     is_partial,
     make_folders,
+    partial_folder,
     remove_leftovers,
 )
 from txraker.files.turns import Turns
@@ -205,6 +214,17 @@ def test_leftovers(tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("*part*"))) == 2
 
 
+def test_leftovers_that_are_folders(tmp_path: Path) -> None:
+    """Half a copy of a folder is removed with all that is in it; one that is being made stays."""
+    (tmp_path / "sub" / LEFTOVER / "inner").mkdir(parents=True)
+    (tmp_path / "sub" / LEFTOVER / "inner" / "a.gcode").write_text("x")
+    with partial_folder(tmp_path) as made:
+        (made / "a.gcode").write_text("x")
+        assert remove_leftovers([tmp_path], 0.0) == [tmp_path / "sub" / LEFTOVER]
+        assert (made / "a.gcode").exists()
+    assert [path.name for path in tmp_path.rglob("*")] == ["sub"]
+
+
 def test_leftovers_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a disk knows no locks, only what is old is removed."""
 
@@ -249,6 +269,39 @@ def test_who_may(server: FileServer) -> None:
         ("refused", "oscar"),
     ]
     assert server.names("config") == []
+
+
+def test_links_into_other_roots(server: FileServer, tmp_path: Path) -> None:
+    """By a link in one root nobody writes to another where they may not, be it into new folders."""
+    (tmp_path / "gcodes" / "way").symlink_to(tmp_path / "config")
+    (tmp_path / "gcodes" / "logs").symlink_to(tmp_path / "logs")
+    operator = caller(Transport.HTTP, who=OPERATOR)
+    for path in ("way", "way/new", "logs"):
+        with pytest.raises(Forbidden, match="where you can't write"):
+            send(server, b"x", "printer.cfg", operator, path=path)
+    send(server, b"x", "printer.cfg", path="way")
+    assert server.names("config") == ["printer.cfg"]
+    assert server.names("logs") == []
+
+
+def test_links_to_the_loaded_file(server: FileServer, tmp_path: Path) -> None:
+    """What the printer has loaded isn't overwritten under another name either."""
+    (tmp_path / "gcodes" / "a.gcode").write_text("G28")
+    (tmp_path / "gcodes" / "b.gcode").symlink_to("a.gcode")
+    (tmp_path / "config" / "jobs").symlink_to(tmp_path / "gcodes")
+    server.guard.loaded = "a.gcode"
+    for name, fields in (("a.gcode", {}), ("b.gcode", {}), ("a.gcode", {"root": "config", "path": "jobs"})):
+        with pytest.raises(Forbidden, match="File is loaded"):
+            send(server, b"x", name, None, **fields)
+    assert (tmp_path / "gcodes" / "a.gcode").read_text() == "G28"
+
+
+def test_klippy_that_cannot_say(server: FileServer) -> None:
+    """While it isn't known what the printer uses, jobs aren't overwritten, and its configuration can be."""
+    server.guard.problem = FileInUseUnknown("it hangs")
+    with pytest.raises(Unavailable):
+        send(server, b"x", "a.gcode")
+    assert send(server, b"x", "printer.cfg", root="config").item.path == "printer.cfg"
 
 
 def test_turns() -> None:

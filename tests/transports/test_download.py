@@ -13,7 +13,7 @@ from twisted.internet.testing import MemoryReactorClock
 from tests.files.bench import FileServer
 from tests.transports.wire import Wire
 from txraker.api.caller import Role, Who
-from txraker.transports.web.download import PIECE, STALLED
+from txraker.transports.web.sending import PIECE, STALLED
 
 STRANGER = "203.0.113.9"
 

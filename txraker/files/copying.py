@@ -6,8 +6,6 @@ Everything here blocks; it raises OSError, and ApiError where that says more.
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +16,7 @@ from attrs import define, field
 
 from txraker.errors import Unavailable
 from txraker.files.disk import open_file
-from txraker.files.partial import PartialFile, check_space
+from txraker.files.partial import PartialFile, check_space, partial_folder
 
 CHUNK = 1024 * 1024
 """Bytes that are copied at a time."""
@@ -59,15 +57,11 @@ class Copying:
         """Copy a folder with all that ``may_copy``, links as links. Nothing is at ``target``."""
         found = list(walk(path, may_copy))
         check_space(target.parent, sum(size for _, size in found))
-        part = target.parent / f".txraker-{secrets.token_hex(8)}.part"
-        part.mkdir()
-        try:
+        with partial_folder(target.parent) as part:
             for inner, _ in found:
                 self._copy_inner(inner, part / inner.relative_to(path))
             _like(part, path.stat())
             part.rename(target)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
 
     def _copy_inner(self, path: Path, target: Path) -> None:
         about = path.lstat()

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from txraker.files.gcodes import GCODES
 from txraker.files.places import Root, Roots
-from txraker.files.uploads import GCODES
 
 CONFIG, LOGS = "config", "logs"
 

@@ -22,7 +22,8 @@ GIT = ".git"
 """A folder whose contents are nobody's business. Contract: Moonraker 0.11.0 as measured."""
 
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# A pipe that nobody writes to must not hold us, and nothing becomes our terminal.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 @frozen
@@ -210,12 +211,12 @@ def opened_folder(path: Path) -> Iterator[int]:
 
 
 def open_file(path: Path) -> int:
-    """Open the regular file at a real path and return its descriptor. Raises OSError and ApiError."""
+    """Open the regular file at a real path and return its descriptor. Raises OSError and Forbidden."""
     with opened_folder(path.parent) as folder:
         descriptor = os.open(path.name, _READ, dir_fd=folder)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise BadRequest(f"'{path.name}' is no file")
+        raise Forbidden(f"'{path.name}' is no file")
     return descriptor
 
 

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from attrs import define
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from txraker.errors import ApiError, Forbidden, KlippyDisconnected, KlippyNotConnected, Unavailable
+from txraker.errors import (
+    ApiError,
+    BadRequest,
+    Forbidden,
+    KlippyDisconnected,
+    KlippyNotConnected,
+    Unavailable,
+)
+from txraker.files.gcodes import GCODES
+from txraker.files.places import Place, Roots, names_of
 from txraker.interfaces import IFileGuard, IKlippy, IStatusFeed
+from txraker.reactor import in_time
+
+ANSWER_WITHIN = 5.0
+"""Seconds that Klippy may take to say which file it prints."""
 
 _IN_USE = ("printing", "paused")
 
@@ -34,6 +51,7 @@ class PrinterGuard:
     with Moonraker 0.11.0.
     """
 
+    _clock: IReactorTime
     _klippy: IKlippy
     _status: IStatusFeed
 
@@ -41,13 +59,31 @@ class PrinterGuard:
         if self._klippy.state != "ready":
             return None
         try:
-            answer = await self._status.query({"print_stats": ["filename", "state"]})
+            query = self._status.query({"print_stats": ["filename", "state"]})
+            answer = await in_time(query, ANSWER_WITHIN, self._clock)
         except (KlippyNotConnected, KlippyDisconnected):
             return None
-        except ApiError as problem:
-            raise FileInUseUnknown(str(problem)) from None
+        except (ApiError, DeferredTimeout) as problem:
+            raise FileInUseUnknown(str(problem) or "Klippy doesn't answer") from None
         job = answer.status.get("print_stats", {})
         name = job.get("filename")
         if job.get("state") not in _IN_USE or not isinstance(name, str):
             return None
         return name.strip("/") or None
+
+
+async def loaded_place(guard: IFileGuard, roots: Roots, changed: Iterable[Place]) -> Place | None:
+    """Return the file that the printer is using, for somebody who wants to change something.
+
+    Raises FileInUseUnknown, but not when only other roots than ``gcodes`` are changed: a configuration is
+    mended just when Klippy doesn't answer.
+    """
+    try:
+        name = await guard.in_use()
+        return Place(roots.get(GCODES), names_of(name)) if name else None
+    except FileInUseUnknown:
+        if any(place.root.name == GCODES for place in changed):
+            raise
+    except BadRequest:  # Klippy prints what has no name that clients could use
+        pass
+    return None

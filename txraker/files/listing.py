@@ -13,8 +13,8 @@ import msgspec
 
 from txraker.errors import ApiError, BadRequest
 from txraker.files.disk import Disk, Rules, explained, no_folder
+from txraker.files.gcodes import GCODES, is_printable
 from txraker.files.places import Place
-from txraker.files.uploads import GCODE_SUFFIXES, GCODES
 
 _Waiting = deque[tuple[Path, Place]]
 
@@ -74,7 +74,7 @@ def files_of(disk: Disk, place: Place) -> list[FileInfo]:
         if folder not in seen:
             seen.add(folder)
             found += _files_in(rules, folder, inner, waiting)
-    wanted = [file for file in found if place.root.name != GCODES or is_gcode(file.path)]
+    wanted = [file for file in found if place.root.name != GCODES or is_printable(file.path)]
     return sorted(wanted, key=lambda file: file.path.casefold())
 
 
@@ -110,11 +110,6 @@ def contents_of(disk: Disk, place: Place) -> FolderContents:
             path = "/".join((*place.parts, entry.name))
             files.append(FileInfo(path, entry.modified, entry.size, entry.permissions))
     return FolderContents(folders, files, _usage(folder, place))
-
-
-def is_gcode(path: str) -> bool:
-    """Say whether a file's name is that of something to print."""
-    return path.lower().endswith(GCODE_SUFFIXES)
 
 
 def _usage(folder: Path, place: Place) -> DiskUsage:

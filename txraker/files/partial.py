@@ -1,4 +1,4 @@
-"""A file that isn't whole yet: hidden in its folder until it is put where it belongs, in one step.
+"""A file or folder that isn't whole yet: hidden in its folder until it is put where it belongs, in one step.
 
 Everything here blocks: it is done in a worker thread.
 """
@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 
 from attrs import define, field
 
-from txraker.errors import ApiError, BadRequest, Forbidden, Unavailable
+from txraker.errors import BadRequest, Forbidden, InsufficientStorage, Unavailable
 
 MODE = 0o644
 """Who may read and write a file that was put in place, whatever the process's umask."""
@@ -32,20 +33,14 @@ SURELY_OLD = 24 * 3600.0
 
 _MARK = re.compile(r"\.txraker-[0-9a-f]{16}\.part")
 
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _BAD_NAME = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 
 
-class InsufficientStorage(ApiError):
-    """The disk is full, or would be."""
-
-    http_status = 507
-    jsonrpc_code = 507
-
-
 def is_partial(name: str) -> bool:
-    """Say whether a name is that of a file that isn't whole yet: nobody is to see it."""
+    """Say whether a name is that of something that isn't whole yet: nobody is to see it."""
     return _MARK.fullmatch(name) is not None
 
 
@@ -91,7 +86,7 @@ class PartialFile:
     def create(cls, folder: Path) -> PartialFile:
         """Begin a file in a folder. Raises ApiError."""
         while True:
-            path = folder / f".txraker-{secrets.token_hex(8)}.part"
+            path = _hidden_in(folder)
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             with told("The file can't be created"):
                 descriptor = os.open(path, flags, MODE)
@@ -167,6 +162,23 @@ class PartialFile:
             os.close(descriptor)
 
 
+@contextmanager
+def partial_folder(parent: Path) -> Iterator[Path]:
+    """Make a hidden folder, to be filled and renamed; if it wasn't, it is removed. Raises OSError."""
+    while True:
+        path = _hidden_in(parent)
+        path.mkdir()
+        descriptor = os.open(path, _FOLDER)
+        if _is_ours(descriptor):
+            break
+        os.close(descriptor)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(descriptor)
+
+
 def make_folders(folder: Path) -> None:
     """Make a folder, and those it is in, if they aren't there. Raises ApiError."""
     missing = []
@@ -185,23 +197,27 @@ def remove_leftovers(folders: Iterable[Path], now: float) -> list[Path]:
     """Remove what a crash has left in folders and below; ``now`` is Unix time (s). Return what is gone."""
     removed = []
     for folder in folders:
-        for place, _, names in os.walk(folder):
-            paths = (Path(place) / name for name in names if is_partial(name))
+        for place, inner, names in os.walk(folder):
+            paths = [Path(place) / name for name in (*inner, *names) if is_partial(name)]
             removed += [path for path in paths if _remove_leftover(path, now)]
+            inner[:] = [name for name in inner if not is_partial(name)]
     return removed
 
 
 def _remove_leftover(path: Path, now: float) -> bool:
-    """Remove a file unless somebody writes to it; say whether it is gone."""
+    """Remove a file or a folder unless somebody writes to it; say whether it is gone."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
         is_left = _try_lock(descriptor)
+        about = os.fstat(descriptor)
         if is_left is None:
-            is_left = now - os.fstat(descriptor).st_mtime > SURELY_OLD
-        if is_left:
+            is_left = now - about.st_mtime > SURELY_OLD
+        if is_left and stat.S_ISDIR(about.st_mode):
+            shutil.rmtree(path)
+        elif is_left:
             path.unlink()
         return is_left
     except OSError:
@@ -210,8 +226,12 @@ def _remove_leftover(path: Path, now: float) -> bool:
         os.close(descriptor)
 
 
+def _hidden_in(folder: Path) -> Path:
+    return folder / f".txraker-{secrets.token_hex(8)}.part"
+
+
 def _is_ours(descriptor: int) -> bool:
-    """Lock a file that was just created; False when who removes leftovers was faster."""
+    """Lock what was just created; False when who removes leftovers was faster."""
     return _try_lock(descriptor) is not False and os.fstat(descriptor).st_nlink > 0
 
 
@@ -229,7 +249,7 @@ def _try_lock(descriptor: int) -> bool | None:
 def _sync_folder(folder: Path) -> None:
     """Have a folder's entries on the disk, where that can be asked for."""
     with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(folder, _FOLDER)
         try:
             os.fsync(descriptor)
         finally:

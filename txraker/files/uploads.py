@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 from attrs import define, field, frozen
@@ -19,8 +19,12 @@ from attrs import define, field, frozen
 from txraker.api.audit import AuditEntry, audit_entry
 from txraker.api.caller import Caller, Role
 from txraker.api.dispatch import permit
-from txraker.errors import ApiError, BadRequest, Forbidden
+from txraker.errors import ApiError, BadRequest, ChecksumMismatch, Forbidden
 from txraker.events import FileChange, FileItem
+from txraker.files.disk import Disk
+from txraker.files.gcodes import GCODES, is_printable
+from txraker.files.guard import loaded_place
+from txraker.files.operations import Order
 from txraker.files.partial import (
     PartialFile,
     check_space,
@@ -30,33 +34,17 @@ from txraker.files.partial import (
     told,
 )
 from txraker.files.places import Place, Roots, must_be_writable, names_of
+from txraker.files.rights import role_to_write, writes_of
 from txraker.files.turns import Turns
 from txraker.files.ufp import SUFFIX, extract_model, extract_thumbnail
 from txraker.interfaces import IFileGuard
 from txraker.reactor import OffThread
-
-GCODES = "gcodes"
-GCODE_SUFFIXES = (".gcode", ".g", ".gco", ".ufp", ".nc")
 
 FIELDS = frozenset({"root", "path", "checksum", "print"})
 """What a client may say of a file."""
 
 CALL = "server.files.upload"
 """What it is called in the audit log."""
-
-
-class ChecksumMismatch(ApiError):
-    """What came is not what was sent."""
-
-    http_status = 422
-    jsonrpc_code = 422
-
-
-class Locate(Protocol):
-    """Finds a place on the disk."""
-
-    def __call__(self, place: Place) -> Path:
-        """Return where a place is, there or not. Raises ApiError when it leads out of its root. May block."""
 
 
 class Uploaded(msgspec.Struct, frozen=True):
@@ -83,12 +71,7 @@ class Wish:
     @property
     def is_gcode(self) -> bool:
         """Whether it is something to print."""
-        return self.place.root.name == GCODES and self.place.name.lower().endswith(GCODE_SUFFIXES)
-
-
-def role_to_write(root: str) -> Role:
-    """Return who may change files of a root: print jobs are an operator's, all else is an admin's."""
-    return Role.OPERATOR if root == GCODES else Role.ADMIN
+        return self.place.root.name == GCODES and is_printable(self.place.name)
 
 
 @define(eq=False)
@@ -100,7 +83,7 @@ class Uploads:
     """
 
     _roots: Roots
-    _locate: Locate
+    _disk: Disk
     _guard: IFileGuard
     _off_thread: OffThread
     _changed: Callable[[FileChange], None]
@@ -126,7 +109,7 @@ class Uploads:
         """Return where a file for a root is written until it is whole. Raises ApiError."""
         place = Place(self._roots.get(root))
         self._permit(place, caller)
-        return self._locate(place)
+        return self._disk.locate(place)
 
     def wish(self, name: str, fields: Mapping[str, str], caller: Caller) -> Wish:
         """Return what is wanted with a file of a name. Raises ApiError."""
@@ -145,8 +128,9 @@ class Uploads:
         note = partial(audit_entry, caller=caller, arguments=_shown(wish), call=CALL)
         self._audit(note("asked"))
         try:
-            await self._check_unused(wish.place)
-            item, is_new = await self._off_thread(partial(self._put, file, name, wish))
+            loaded = await loaded_place(self._guard, self._roots, [wish.place])
+            order = Order(writes_of(caller, self._roots), loaded)
+            item, is_new = await self._off_thread(partial(self._put, file, name, wish, order))
         except ApiError as error:
             self._audit(note("failed", status=error.http_status))
             raise
@@ -164,10 +148,6 @@ class Uploads:
             self._audit(audit_entry("refused", CALL, caller, {"path": str(place)}, error.http_status))
             raise
 
-    async def _check_unused(self, place: Place) -> None:
-        if place.root.name == GCODES and await self._guard.in_use() == place.relative:
-            raise Forbidden("File is loaded, upload not permitted")
-
     async def _print(self, place: Place) -> bool:
         try:
             await self._start_print(place.relative)
@@ -175,27 +155,30 @@ class Uploads:
             return False
         return True
 
-    def _put(self, file: PartialFile, name: str, wish: Wish) -> tuple[FileItem, bool]:
+    def _put(self, file: PartialFile, name: str, wish: Wish, order: Order) -> tuple[FileItem, bool]:
         """Check a file and put it in place; in a worker thread. Say whether there was none before."""
         if wish.checksum is not None and wish.checksum != file.checksum:
             raise ChecksumMismatch(f"The checksum is {file.checksum}, and {wish.checksum[:64]} was expected")
-        target = self._locate(wish.place)
+        target = self._disk.locate_to_write(wish.place, order.may_write)
+        if order.loaded is not None and target == self._disk.locate(order.loaded):
+            raise Forbidden("File is loaded, upload not permitted")
         if wish.folder.parts:
-            make_folders(self._locate(wish.folder))
+            make_folders(self._disk.locate_to_write(wish.folder, order.may_write))
         with told("The folder can't be looked into"):
             is_new = not os.path.lexists(target)
             if not target.parent.is_dir():
                 raise BadRequest(f"The folder '{wish.place.parent}' doesn't exist")
             if target.is_dir():
                 raise BadRequest(f"'{wish.place}' is a folder")
-        about = self._unpack(file, wish, target) if _is_package(name, wish) else file.publish(target)
+        is_package = _is_package(name, wish)
+        about = self._unpack(file, wish, target, order) if is_package else file.publish(target)
         place = wish.place
         item = FileItem(
             place.root.name, place.relative, about.st_mtime, about.st_size, place.root.permissions
         )
         return item, is_new
 
-    def _unpack(self, package: PartialFile, wish: Wish, target: Path) -> os.stat_result:
+    def _unpack(self, package: PartialFile, wish: Wish, target: Path, order: Order) -> os.stat_result:
         """Put what is in a package in place; its picture goes to where those of its folder are."""
         model = extract_model(package, package.path.parent, self.largest)
         try:
@@ -204,19 +187,10 @@ class Uploads:
             model.discard()
         picture = extract_thumbnail(package)
         if picture is not None:
-            self._put_picture(picture, wish.place.parent.child(".thumbs").child(f"{target.stem}.png"))
+            place = wish.place.parent.child(".thumbs").child(f"{target.stem}.png")
+            _put_picture(picture, self._disk.locate_to_write(place, order.may_write))
         package.discard()
         return about
-
-    def _put_picture(self, picture: bytes, place: Place) -> None:
-        target = self._locate(place)
-        make_folders(target.parent)
-        file = PartialFile.create(target.parent)
-        try:
-            file.write(picture)
-            file.publish(target)
-        finally:
-            file.discard()
 
 
 @define(eq=False)
@@ -251,6 +225,16 @@ class Upload:
         """Leave nothing behind of a file that wasn't put in place."""
         if self._file is not None:
             self._file.discard()
+
+
+def _put_picture(picture: bytes, target: Path) -> None:
+    make_folders(target.parent)
+    file = PartialFile.create(target.parent)
+    try:
+        file.write(picture)
+        file.publish(target)
+    finally:
+        file.discard()
 
 
 def _unpacked(place: Place) -> Place:

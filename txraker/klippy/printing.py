@@ -6,12 +6,12 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from attrs import define
-from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 
 from txraker.errors import Unavailable
 from txraker.interfaces import IKlippy, IStatusFeed
+from txraker.reactor import in_time
 
 _T = TypeVar("_T")
 
@@ -50,11 +50,7 @@ class PrintInProgress:
         return self._klippy.connected and await self.ask()
 
     async def _in_time(self, awaitable: Awaitable[_T]) -> _T:
-        async def awaited() -> _T:
-            return await awaitable
-
-        answer = Deferred.fromCoroutine(awaited()).addTimeout(ANSWER_WITHIN, self._clock)
         try:
-            return await answer
+            return await in_time(awaitable, ANSWER_WITHIN, self._clock)
         except DeferredTimeout:
             raise Unavailable("Klippy doesn't say whether it is printing") from None

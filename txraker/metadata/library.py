@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from txraker.errors import ApiError, BadRequest, NotFound
 from txraker.events import Events, FileChange, FileListChanged, MetadataUpdate
 from txraker.faults import FaultReport, run_aside
+from txraker.files.gcodes import GCODES
 from txraker.files.listing import FileInfo
 from txraker.files.places import Place, Roots
 from txraker.interfaces import IFileGuard
@@ -28,8 +29,6 @@ from txraker.metadata.messages import Found
 from txraker.metadata.scanner import Job, Unreadable
 from txraker.metadata.shelf import LastPrint, Shelf
 from txraker.reactor import OffThread
-
-ROOT: Final = "gcodes"
 
 TIDY_AFTER: Final = 5.0
 """Seconds after the start before all files are looked at."""
@@ -129,7 +128,7 @@ class Library:
 
     async def tidy(self) -> None:
         """Forget files that are gone, then read those that are new or have changed, the newest first."""
-        root = Place(self._roots.get(ROOT))
+        root = Place(self._roots.get(GCODES))
         there = await self._off_thread(partial(self._files.versions, root))
         kept = await self._shelf.all()
         self._shelf.put({relative: None for relative in kept if relative not in there})
@@ -140,7 +139,7 @@ class Library:
         ]
         del kept
         for relative in sorted(unknown, key=lambda relative: there[relative].modified, reverse=True):
-            await self._read_if_new(self._roots.place(relative, within=ROOT))
+            await self._read_if_new(self._roots.place(relative, within=GCODES))
 
     async def _read_if_new(self, place: Place) -> None:
         there = await self._off_thread(partial(self._files.version, place))
@@ -188,7 +187,7 @@ class Library:
     def _changed(self, event: FileListChanged) -> None:
         change = event.change
         source = change.source_item.root if change.source_item is not None else ""
-        if ROOT in (change.item.root, source) and change.action != "root_update":
+        if GCODES in (change.item.root, source) and change.action != "root_update":
             self._begin(self._follow(change))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -218,7 +217,7 @@ class Library:
 
     def _place(self, root: str, path: str) -> Place | None:
         """Return a place in our root, None for one in another."""
-        return self._roots.place(path, within=ROOT) if root == ROOT else None
+        return self._roots.place(path, within=GCODES) if root == GCODES else None
 
     async def _read_new(self, place: Place, *, is_folder: bool) -> None:
         if not is_folder:
@@ -226,7 +225,7 @@ class Library:
                 await self._read_if_new(place)
             return
         for relative in await self._off_thread(partial(self._files.versions, place)):
-            await self._read_if_new(self._roots.place(relative, within=ROOT))
+            await self._read_if_new(self._roots.place(relative, within=GCODES))
 
     async def _leave(self, source: Place, target: Place | None) -> None:
         """Let a file's metadata and pictures go where it went; with no target the file is gone."""

@@ -15,7 +15,8 @@ from twisted.internet.task import Clock
 
 from tests.tools import Faults
 from txraker.events import FileAction, FileChange, FileItem, SourceItem
-from txraker.files.places import Root
+from txraker.files.disk import Disk
+from txraker.files.places import Root, Roots
 from txraker.files.watch.inotify import Inotify
 from txraker.files.watch.look import is_skipped
 from txraker.files.watch.watcher import Watcher
@@ -60,12 +61,17 @@ class Bench:
     watcher: Watcher = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        for name in ("gcodes", "config", "outside"):
+        for name in ("gcodes", "config", "outside", "secret"):
             (self.path / name).mkdir(exist_ok=True)
+        roots = Roots()
+        for name in ("gcodes", "config"):
+            roots.put(Root(name, self.path / name, True))
+        disk = Disk(roots, link_targets=[self.path / "outside"])
         self.watcher = Watcher(
             cast("Reactor", self.clock),
             cast("OffThread", self._work),
-            [Root(name, self.path / name, True) for name in ("gcodes", "config")],
+            list(roots),
+            lambda: disk.rules().allows,
             self._hear,
             lambda key, text: self.warnings.append((key, text)),
             self.faults,

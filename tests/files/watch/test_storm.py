@@ -71,6 +71,7 @@ async def storm(tmp_path: Path) -> AsyncIterator[Storm]:
         REACTOR,
         off_thread(REACTOR),
         [Root("gcodes", tmp_path, True)],
+        lambda: lambda path: True,
         storm.changes.append,
         lambda key, text: None,
         storm.faults,
@@ -132,7 +133,7 @@ def test_memory(tmp_path: Path) -> None:
     """What is kept of ten thousand files takes less than 2 MB."""
     subprocess.run([sys.executable, "-c", STORM, str(tmp_path)], check=True)
     tracemalloc.start()
-    (seen,) = Looker(lambda path: 1)([Ask(str(tmp_path))])
+    (seen,) = Looker(lambda path: 1, lambda path: True)([Ask(str(tmp_path))])
     assert isinstance(seen, FolderSeen)
     folder = Folder("")
     Owners().adopt(folder, seen)

@@ -318,6 +318,25 @@ def test_link_to_a_folder(bench: Bench) -> None:
     assert bench.go() == ["create_file config/usb/b.gcode"]
 
 
+def test_links_that_lead_out(bench: Bench) -> None:
+    """Of what a link leads to outside of where links may lead nothing is told, but that there is a link."""
+    told: list[FileChange] = []
+    bench.tell = told.append
+    (bench.path / "secret/key").write_text("0123456789")
+    (bench.path / "secret/folder").mkdir()
+    (bench.path / "gcodes/key").symlink_to("../secret/key")
+    (bench.path / "gcodes/folder").symlink_to("../secret/folder")
+    assert bench.go() == ["create_file gcodes/key", "create_dir gcodes/folder"]
+    assert {change.item.permissions for change in told} == {""}
+    assert told[0].item.size == len("../secret/key")
+    (bench.path / "secret/key").write_text("01234567890")
+    (bench.path / "secret/folder/file").write_text("x")
+    assert bench.go(12.0) == []
+    (bench.path / "gcodes/key").unlink()
+    (bench.path / "gcodes/folder").unlink()
+    assert bench.go() == ["delete_file gcodes/key", "delete_dir gcodes/folder"]
+
+
 def test_links_in_circles(bench: Bench) -> None:
     """A link that leads back is a folder with nothing in it."""
     (bench.path / "gcodes/loop").symlink_to(".")

@@ -100,7 +100,7 @@ def load_file_manager(
         reserved_paths(data_path, Path(txraker.__file__).parent),
         default_link_targets(Path.home()),
     )
-    guard = PrinterGuard(klippy, status)
+    guard = PrinterGuard(reactor, klippy, status)
 
     def tell(change: FileChange) -> None:
         if watcher is not None:
@@ -124,6 +124,7 @@ def load_file_manager(
             reactor,
             OwnThreads(reactor, 1, "txraker-watch"),
             [root for root in roots if root.is_writable or root.name == CONFIG],
+            lambda: disk.rules().allows,
             lambda change: events.emit(FileListChanged(change)),
             warn,
             report_fault,
@@ -171,7 +172,5 @@ def load_file_manager(
         ),
     )
     dispatcher.add(endpoints_of(MetadataEndpoints(library, roots)))
-    uploads = Uploads(
-        roots, disk.locate, guard, off_thread(reactor), tell, start_print, audit, largest_upload * MIB
-    )
-    return Files(roots, uploads, Downloads(roots, disk.locate, logs), delete, library, watcher, report_fault)
+    uploads = Uploads(roots, disk, guard, off_thread(reactor), tell, start_print, audit, largest_upload * MIB)
+    return Files(roots, uploads, Downloads(roots, disk, logs), delete, library, watcher, report_fault)

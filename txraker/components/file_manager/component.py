@@ -29,10 +29,12 @@ from txraker.files.archive import Archiver
 from txraker.files.claims import Claims
 from txraker.files.defaults import klipper_roots
 from txraker.files.disk import Disk
-from txraker.files.listing import FileInfo, contents_of, files_of, is_gcode
+from txraker.files.gcodes import GCODES, is_printable
+from txraker.files.guard import loaded_place
+from txraker.files.listing import FileInfo, contents_of, files_of
 from txraker.files.operations import Operations, Order
-from txraker.files.places import Place, Root, Roots, names_of
-from txraker.files.uploads import GCODES, role_to_write
+from txraker.files.places import Place, Root, Roots
+from txraker.files.rights import role_to_write, writes_of
 from txraker.interfaces import IComponent, IFileGuard, IKlippy
 from txraker.reactor import OffThread
 
@@ -115,7 +117,7 @@ class FileManager:
         contents = await self._reads(partial(contents_of, self._disk, place))
         metadata: Metadata = {}
         if extended and place.root.name == GCODES:
-            metadata = await self._metadata([file for file in contents.files if is_gcode(file.path)])
+            metadata = await self._metadata([file for file in contents.files if is_printable(file.path)])
         return await self._reads(partial(Directory.of, place.root, contents, metadata))
 
     @endpoint("server.files.post_directory", POST, "/server/files/directory", audit=("path",))
@@ -205,7 +207,8 @@ class FileManager:
         claim = self._claims.make(places)
         await claim.ready
         try:
-            order = Order(partial(self._may_write, caller), await self._loaded())
+            loaded = await loaded_place(self._guard, self._roots, places)
+            order = Order(writes_of(caller, self._roots), loaded)
             with self._quiet(places):
                 change = await self._writes(partial(work, order))
                 if not _is_nothing(change):
@@ -213,16 +216,6 @@ class FileManager:
         finally:
             self._claims.release(claim)
         return change
-
-    async def _loaded(self) -> Place | None:
-        name = await self._guard.in_use()
-        try:
-            return Place(self._roots.get(GCODES), names_of(name)) if name else None
-        except BadRequest:  # Klippy prints what has no name that clients could use
-            return None
-
-    def _may_write(self, caller: Caller, name: str) -> bool:
-        return self._roots.get(name).is_writable and caller.who.role >= role_to_write(name)
 
     def _new_archive(self) -> str:
         now = time.localtime(self._wall_clock.seconds())

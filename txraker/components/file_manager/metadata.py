@@ -14,9 +14,10 @@ from msgspec import Meta
 from txraker.api.caller import Caller
 from txraker.api.endpoint import GET, POST, endpoint
 from txraker.errors import BadRequest, NotFound
+from txraker.files.gcodes import GCODES
 from txraker.files.places import Place, Roots
 from txraker.metadata.facts import Metadata, ThumbnailDetails
-from txraker.metadata.library import ROOT, Library
+from txraker.metadata.library import Library
 
 FilenameParameter = Annotated[str, Meta(description="The path of a gcode file in the root `gcodes`.")]
 
@@ -51,6 +52,6 @@ class MetadataEndpoints:
 
     def _place(self, filename: str) -> Place:
         try:
-            return self._roots.place(filename, within=ROOT)
+            return self._roots.place(filename, within=GCODES)
         except BadRequest:
             raise NotFound(f"Metadata not available for <{filename}>") from None

@@ -36,9 +36,13 @@ def is_skipped(name: str) -> bool:
 
 @define(eq=False)
 class Looker:
-    """Answers what is asked; ``add_watch`` watches a folder, or raises OSError."""
+    """Answers what is asked; ``add_watch`` watches a folder, or raises OSError.
+
+    Of links that lead to what ``may_reach`` denies nothing is known but the links themselves.
+    """
 
     _add_watch: Callable[[str], int]
+    _may_reach: Callable[[str], bool]
 
     def __call__(self, asks: Sequence[Ask]) -> list[Seen]:
         """Return what is there, in the order of the questions."""
@@ -46,10 +50,13 @@ class Looker:
 
     def _look(self, ask: Ask) -> Seen:
         try:
-            is_link = stat.S_ISLNK(os.lstat(ask.path).st_mode)
+            link = os.lstat(ask.path)
+            is_link = stat.S_ISLNK(link.st_mode)
             about = os.stat(ask.path)
         except (OSError, ValueError):
             return None
+        if is_link and not self._may_reach(os.path.realpath(ask.path)):
+            return _closed(link, about)
         if stat.S_ISDIR(about.st_mode) and ask.known == (about.st_dev, about.st_ino):
             return FolderSeen(_stamp(about, is_link), ask.known)
         return self._see(ask.path, about, is_link, ask.above, ask.links)
@@ -96,10 +103,21 @@ class Looker:
     def _enter(self, entry: os.DirEntry[str], above: tuple[Identity, ...], links: int) -> tuple[Seen, float]:
         try:
             about, is_link = entry.stat(), entry.is_symlink()
+            if is_link and not self._may_reach(os.path.realpath(entry.path)):
+                link = entry.stat(follow_symlinks=False)
+                return _closed(link, about), link.st_ctime
         except OSError:
             return _NOTHING
         seen = self._see(entry.path, about, is_link, above, links)
         return seen, seen.changed if isinstance(seen, FolderSeen) else about.st_ctime
+
+
+def _closed(link: os.stat_result, about: os.stat_result) -> Seen:
+    """Return what clients hear of a link to what they can't get at."""
+    stamp = Stamp(link.st_mtime, link.st_size, is_link=True, is_whole=True, is_closed=True)
+    if not stat.S_ISDIR(about.st_mode):
+        return stamp if stat.S_ISREG(about.st_mode) else None
+    return FolderSeen(stamp, (link.st_dev, link.st_ino), problem=errno.ELOOP, entries={})
 
 
 def _stamp(about: os.stat_result, is_link: bool) -> Stamp:

@@ -15,13 +15,15 @@ NOWHERE: Identity = (0, 0)
 class Stamp(msgspec.Struct, frozen=True, gc=False):
     """A file: when it was modified (Unix time) and how many bytes it has.
 
-    ``is_whole`` says that nobody needs to close it: it is a link, or has another name besides.
+    ``is_whole`` says that nobody needs to close it: it is a link, or has another name besides. One that
+    ``is_closed`` leads to what clients can't get at.
     """
 
     modified: float
     size: int
     is_link: bool = False
     is_whole: bool = False
+    is_closed: bool = False
 
     def is_like(self, other: Stamp) -> bool:
         """Say whether nobody has written between the two."""

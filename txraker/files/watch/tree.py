@@ -61,7 +61,7 @@ class Folder:
         """Return something in this folder as clients are told of it. Links to files can't be written."""
         root, path = self.place(name)
         permissions = "r" if what.is_link and not is_folder else root.permissions
-        if what is GONE:
+        if what is GONE or what.is_closed:
             permissions = ""
         return FileItem(root.name, path, what.modified, what.size, permissions)
 

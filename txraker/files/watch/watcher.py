@@ -58,13 +58,15 @@ class Watcher:
     """Tells every change in the roots, in order, each once.
 
     ``changed`` is called with each. ``warn`` is called with a key and a text, an empty one when that is over.
-    Without inotify, roots are looked at every minute. ``mounts`` is the kernel's table of mounts,
+    ``rules`` returns what says at this time which paths may be reached by links; it blocks. Without inotify,
+    roots are looked at every minute. ``mounts`` is the kernel's table of mounts,
     ``wall`` the time of files (Unix time).
     """
 
     _reactor: Reactor
     _off_thread: OffThread
     _roots: Iterable[Root]
+    _rules: Callable[[], Callable[[str], bool]]
     _changed: Callable[[FileChange], None]
     _warn: Callable[[str, str], None]
     _report_fault: Callable[[str, Exception], str]
@@ -230,7 +232,7 @@ class Watcher:
         mounted = b""
         with suppress(OSError):
             mounted = self._mounts.read_bytes()
-        return Looker(self._add_watch)(asks), mounted
+        return Looker(self._add_watch, self._rules())(asks), mounted
 
     def _add_watch(self, path: str) -> int:
         inotify = self._inotify

@@ -20,6 +20,7 @@ from txraker.transports.web.download import FileResource
 from txraker.transports.web.frontend import Frontend
 from txraker.transports.web.request import LimitedSite
 from txraker.transports.web.resources import Door
+from txraker.transports.web.sending import Sending
 from txraker.transports.web.tree import site
 from txraker.transports.web.upload import UploadResource
 from txraker.transports.websocket import ApiUpgrade, WebSocketFactory
@@ -48,15 +49,16 @@ def build_web(
     websockets = WebSocketFactory(reactor)
     threads = off_thread(reactor)
     folder = Path(os.path.expanduser(options.frontend_path)) if options.frontend_path else None
+    sending = Sending(threads, reactor)
     upload = UploadResource(door, files.uploads, threads, prefix)
     web = site(
         reactor,
         door,
         ApiUpgrade(door, websockets, links),
         BridgeUpgrade(door, websockets, links, OneTryUnixEndpoint(reactor, find_socket), klippy.touched),
-        Frontend(door, reactor, threads, warnings, folder, prefix),
+        Frontend(door, sending, warnings, folder, prefix),
         options.route_prefix,
         upload,
-        FileResource(door, files.downloads, files.delete, threads, reactor, prefix),
+        FileResource(door, files.downloads, files.delete, sending, prefix),
     )
     return Web(web, upload)

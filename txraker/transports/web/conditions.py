@@ -42,10 +42,15 @@ class Range:
     length: int
 
 
+def is_known(tag: str, if_none_match: str) -> bool:
+    """Say whether a client has the content of a tag already."""
+    return if_none_match.strip() == "*" or tag in _TAG.findall(if_none_match)
+
+
 def is_unchanged(version: Version, if_none_match: str | None, if_modified_since: str | None) -> bool:
     """Say whether a client has this version already. The tag counts where both are given."""
     if if_none_match is not None:
-        return if_none_match.strip() == "*" or version.tag in _TAG.findall(if_none_match)
+        return is_known(version.tag, if_none_match)
     since = _seconds(if_modified_since)
     return since is not None and version.modified // 10**9 <= since
 

@@ -15,31 +15,24 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from attrs import define
-from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.web.resource import IResource
 from twisted.web.server import Request
 from zope.interface import implementer
 
 from txraker.errors import NotFound
-from txraker.reactor import OffThread
 from txraker.server_warnings import ServerWarnings
+from txraker.transports.web.conditions import Range
 from txraker.transports.web.cors import header_values
 from txraker.transports.web.frontend_files import (
     ENCODINGS,
     WELCOME_NAMES,
     Answer,
-    Changed,
     Wish,
     look,
-    read,
     what_is_wrong,
 )
-from txraker.transports.web.request import TrackedChannel
 from txraker.transports.web.resources import Leaf
-
-STALLED = 60.0
-"""Seconds after which a client that takes nothing of a file is cut off."""
+from txraker.transports.web.sending import Sending, nothing_more
 
 API_ROOMS = frozenset({"access", "api", "debug", "klippysocket", "machine", "printer", "server", "websocket"})
 """First names of paths that are never a front-end's: what isn't known there is an error of the API's."""
@@ -64,8 +57,7 @@ class Frontend(Leaf):
     ``prefix`` is the route prefix with its slash. A folder that can't be used is a warning until it can be.
     """
 
-    _clock: IReactorTime
-    _off_thread: OffThread
+    _sending: Sending
     _warnings: ServerWarnings
     folder: Path | None = None
     prefix: str = ""
@@ -89,7 +81,7 @@ class Frontend(Leaf):
             self._lead_inside(request)
             return
         work = self._answer(request, _wish(request, path))
-        self.write_outcome(request, work, _finish, cancel=True)
+        self.write_outcome(request, work, nothing_more, cancel=False)
 
     def _lead_inside(self, request: Request) -> None:
         """Lead to the path with a slash at its end, from which the page's own addresses are counted."""
@@ -98,73 +90,35 @@ class Frontend(Leaf):
         request.setHeader(b"Content-Length", b"0")
         request.finish()
 
-    async def _answer(self, request: Request, wish: Wish) -> bool:
-        """Write the file's headers and body. Return whether all of it was written; raises NotFound."""
-        problem, answer = await self._off_thread(partial(look, self.folder, wish))
+    async def _answer(self, request: Request, wish: Wish) -> None:
+        """Write the response. Raises NotFound."""
+        gone: list[object] = []
+        request.notifyFinish().addErrback(gone.append)
+        problem, answer = await self._sending.off_thread(partial(look, self.folder, wish))
         self._warn(problem)
         if answer is None:
             raise NotFound("Not Found")
-        _write_headers(request, answer)
-        if not answer.beginning:
-            return True
-        return await self._write_body(request, answer)
-
-    async def _write_body(self, request: Request, answer: Answer) -> bool:
-        flow = _Flow(self._clock)
-        request.registerProducer(flow, True)
         try:
-            await self._write_chunks(request, answer, flow)
-        except (Changed, OSError, TimeoutError):
-            channel: TrackedChannel = request.channel  # type: ignore[assignment]  # our site makes no others
-            channel.transport.abortConnection()
-            return False
-        request.unregisterProducer()
-        return True
+            if not gone:
+                await self._write(request, answer)
+        finally:
+            if answer.content is not None:
+                answer.content.close()
 
-    async def _write_chunks(self, request: Request, answer: Answer, flow: _Flow) -> None:
-        chunk, written = answer.beginning, 0
-        while True:
-            request.write(chunk)
-            written += len(chunk)
-            if written >= answer.file.about.st_size:
-                return
-            await flow.goes_on()
-            chunk = await self._off_thread(partial(read, answer.file, written))
+    async def _write(self, request: Request, answer: Answer) -> None:
+        _write_headers(request, answer)
+        if answer.content is None:
+            request.finish()
+        else:
+            size = answer.content.version.size
+            request.setHeader(b"Content-Length", b"%d" % size)
+            await self._sending.body(request, answer.content, Range(0, size))
 
     def _warn(self, problem: str) -> None:
         if problem:
             self._warnings.put("frontend_path", problem)
         else:
             self._warnings.drop("frontend_path")
-
-
-@implementer(IPushProducer)
-@define(eq=False)
-class _Flow:
-    """Whether the client takes what it gets."""
-
-    _clock: IReactorTime
-    _is_paused: bool = False
-    _waiting: Deferred[None] | None = None
-
-    async def goes_on(self) -> None:
-        """Wait until the client takes more. Raises TimeoutError when it doesn't."""
-        if self._is_paused:
-            self._waiting = Deferred()
-            self._waiting.addTimeout(STALLED, self._clock)
-            await self._waiting
-
-    def pauseProducing(self) -> None:
-        self._is_paused = True
-
-    def resumeProducing(self) -> None:
-        self._is_paused = False
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None and not waiting.called:
-            waiting.callback(None)
-
-    def stopProducing(self) -> None:
-        """Do nothing: a client that hangs up cancels the answer."""
 
 
 def names_in(path: bytes) -> tuple[str, ...]:
@@ -196,13 +150,11 @@ def _weight(parameters: str) -> float:
 def _wish(request: Request, path: bytes) -> Wish:
     names = names_in(path)
     looks_like_a_view = not names or "." not in names[-1]
-    tags = ",".join(header_values(request, "If-None-Match")).split(",")
     return Wish(
         names,
         looks_like_a_view and any("text/html" in value for value in header_values(request, "Accept")),
         accepted_encodings(header_values(request, "Accept-Encoding")),
-        frozenset(tag.strip().removeprefix("W/") for tag in tags),
-        request.method == b"GET",
+        ",".join(header_values(request, "If-None-Match")),
     )
 
 
@@ -214,15 +166,9 @@ def _write_headers(request: Request, answer: Answer) -> None:
     request.responseHeaders.addRawHeader(b"Vary", b"Accept-Encoding")
     request.setHeader(b"Cache-Control", file.cache_control)
     request.setHeader(b"ETag", file.etag.encode())
-    if answer.is_known:
+    if answer.content is None:
         request.setResponseCode(304)
         return
     request.setHeader(b"Content-Type", file.content_type.encode())
-    request.setHeader(b"Content-Length", b"%d" % file.about.st_size)
     if file.encoding:
         request.setHeader(b"Content-Encoding", file.encoding.encode())
-
-
-def _finish(request: Request, is_whole: bool) -> None:
-    if is_whole:
-        request.finish()
