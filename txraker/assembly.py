@@ -11,17 +11,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from socket import gethostname
-from typing import NamedTuple
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 from twisted.internet.defer import CancelledError, DeferredLock
-from twisted.internet.error import CannotListenError
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from txraker.access import configured_access
 from txraker.api.dispatch import Dispatcher
-from txraker.api.endpoint import Endpoint, endpoints_of
+from txraker.api.endpoint import endpoints_of
 from txraker.authorization.attempts import LoginAttempts
 from txraker.authorization.audit import AuditLog
 from txraker.authorization.gate import Gate
@@ -35,7 +32,7 @@ from txraker.components.connection import ConnectionEndpoints
 from txraker.components.data_store.component import DataStore
 from txraker.components.database.assembly import load_database
 from txraker.components.extensions import ExtensionEndpoints
-from txraker.components.file_manager.assembly import Files, load_file_manager
+from txraker.components.file_manager.assembly import load_file_manager
 from txraker.components.klippy_apis import KlippyApis, unknown_path
 from txraker.components.logs import Logs
 from txraker.components.machine.assembly import load_machine
@@ -70,7 +67,7 @@ from txraker.events import (
     UserLoggedOut,
     WebcamsChanged,
 )
-from txraker.faults import FaultReport, fault_report
+from txraker.faults import fault_report
 from txraker.interfaces import ILogFile
 from txraker.kept import Kept
 from txraker.klippy.client import KlippyClient
@@ -78,17 +75,17 @@ from txraker.klippy.printing import PrintInProgress
 from txraker.klippy.socket import PatientUnixEndpoint, socket_finder
 from txraker.loader import ComponentLoader
 from txraker.reactor import OffThread, Reactor, off_thread
+from txraker.server import LocalSocket, Server
 from txraker.server_warnings import ServerWarnings
 from txraker.system.host.statistics import HostStatistics
 from txraker.system.host.throttling import find_throttled_bits
 from txraker.system.klipper_log import KlipperLog
 from txraker.system.rolled import MIB, LogLimits
 from txraker.transports.link import LinkService
-from txraker.transports.listen import Entrance, entrance, find_credentials
-from txraker.transports.unix import LocalPort, UnixClients
-from txraker.transports.web.assembly import Web, build_web
+from txraker.transports.listen import entrance, find_credentials
+from txraker.transports.unix import UnixClients
+from txraker.transports.web.assembly import build_web
 from txraker.transports.web.resources import Door
-from txraker.transports.websocket import GOING_AWAY
 
 BROADCAST: tuple[type[Notification], ...] = (
     KlippyReady,
@@ -109,121 +106,6 @@ BROADCAST: tuple[type[Notification], ...] = (
     AnnouncementWake,
 )
 """The events that every client is told of."""
-
-FAREWELL = 1.0
-"""Seconds for which clients may take leave before their connections are cut."""
-
-
-class LocalSocket(NamedTuple):
-    """The unix socket for programs on this machine: where, with which mode, for which protocols."""
-
-    path: Path
-    mode: int
-    clients: UnixClients
-
-
-@define(eq=False)
-class Assembly:
-    """A server that is built, and can be started and stopped once."""
-
-    _reactor: Reactor
-    _options: ServerOptions
-    _klippy: KlippyClient
-    _clients: Clients
-    _components: ComponentLoader
-    _logs: Logs
-    _files: Files
-    _web: Web
-    entrance: Entrance
-    _local: LocalSocket
-    warnings: ServerWarnings
-    _report_fault: FaultReport
-    _dispatcher: Dispatcher
-    log_options: LogOptions
-    login_timeout: int
-    _local_port: LocalPort | None = field(default=None, init=False)
-
-    @property
-    def klippy_version(self) -> str | None:
-        """The version of the Klippy that was connected last."""
-        return self._klippy.host.software_version if self._klippy.host is not None else None
-
-    @property
-    def wants_debug(self) -> bool:
-        """Whether its configuration asks for more detail in the log."""
-        return self._options.enable_debug_logging
-
-    def endpoints(self) -> list[Endpoint]:
-        """Return what it answers, apart from what Klippy adds."""
-        return self._dispatcher.endpoints()
-
-    def take_over(self, predecessor: Assembly) -> None:
-        """Answer from now on where another server did, without a moment in which nobody does.
-
-        The cache answers no queries until the predecessor, whose commands aren't known here, has stopped.
-        """
-        self._klippy.freshness.hold()
-        self.entrance.take_over(predecessor.entrance)
-        local_port = predecessor._local_port
-        if local_port is not None and local_port.is_reachable:
-            local_port.hand_over(self._local.clients, self._local.mode)
-            self._local_port, predecessor._local_port = local_port, None
-
-    def predecessor_has_stopped(self) -> None:
-        """Trust the cache again, from the next sign of Klippy's on."""
-        self._klippy.freshness.release()
-
-    def start(self) -> None:
-        """Let components begin, connect to Klippy whenever it is there, and let local programs connect."""
-        self._components.start()
-        self._klippy.service.startService()
-        self._files.start()
-        if self._local_port is not None:
-            return
-        try:
-            self._local_port = LocalPort.open(self._reactor, *self._local)
-        except CannotListenError as problem:
-            text = f"Programs on this machine can't connect to {self._local.path}: {problem.socketError}"
-            self.warnings.put("unix socket", text)
-
-    async def stop_listening(self) -> None:
-        """Take no new connections."""
-        await self.entrance.close()
-        port, self._local_port = self._local_port, None
-        if port is not None:
-            await port.close()
-
-    async def stop(self) -> None:
-        """Take leave of clients and of Klippy, and let go of everything."""
-        await self.stop_listening()
-        self._web.site.finish_connections()
-        await self._dismiss_clients()
-        self._web.site.cut_connections()
-        await self._web.upload.finished()
-        await self._logs.finished()
-        await self._files.stop()
-        await self._klippy.stop()
-        for component in self._components.loaded:
-            try:
-                stopped = component.stop()
-                if stopped is not None:
-                    await stopped
-            except Exception as fault:
-                self._report_fault(f"stopping {component.name}", fault)
-
-    def _is_busy(self) -> bool:
-        return bool(len(self._clients) or self._clients.bridges or self._web.site.channels)
-
-    async def _dismiss_clients(self) -> None:
-        for leaving in (*self._clients, *self._clients.bridges):
-            leaving.close(GOING_AWAY, "Server Shutdown")
-        deadline = self._reactor.seconds() + FAREWELL
-        while self._is_busy() and self._reactor.seconds() < deadline:
-            await deferLater(self._reactor, 0.02)
-        for client in self._clients:
-            client.cut()
-        for bridge in list(self._clients.bridges):
-            bridge.abort()
 
 
 @frozen(eq=False)
@@ -249,7 +131,7 @@ def assemble(
     klippy_socket: Path | None = None,
     *,
     has_debug_features: bool = False,
-) -> Assembly:
+) -> Server:
     """Build a printer's server.
 
     ``klippy_socket`` is that of a virtual printer, if that is to be served. Raises ConfigError when
@@ -287,7 +169,7 @@ def assemble(
         report_fault, partial(unknown_path, klippy), CancelledError, gate.is_current, lasting.audit.note
     )
 
-    loader = ComponentLoader(dispatcher, configuration, warnings, report_fault)
+    loader = ComponentLoader(reactor, configuration, dispatcher, events, warnings, report_fault, log)
     configuration.read("klippy_apis", NoOptions)
     loader.load("klippy_apis", lambda: KlippyApis(klippy, klippy.status, events, dispatcher))
     loader.load(
@@ -312,42 +194,21 @@ def assemble(
             log,
         ),
     )
-    system, instances = load_machine(
-        loader, reactor, klippy, events, restart, log, is_simulated=klippy_socket is not None
-    )
+    system, instances = load_machine(loader, klippy, restart, is_simulated=klippy_socket is not None)
     printing = PrintInProgress(reactor, klippy, klippy.status)
     klipper_log = KlipperLog(reactor, klippy, printing, system, instances, off_thread(reactor), limits, log)
-    debug = load_database(
-        loader,
-        lasting.kept,
-        reactor,
-        printing,
-        restart,
-        report_fault,
-        log,
-        has_debug_features=has_debug_features,
-    )
+    debug = load_database(loader, lasting.kept, printing, restart, has_debug_features=has_debug_features)
     files = load_file_manager(
         loader,
-        configuration,
-        reactor,
         klippy,
-        klippy.status,
         printing,
-        events,
-        dispatcher,
-        lasting.audit.note,
-        report_fault,
-        warnings,
         lasting.kept.namespaces,
-        log,
+        lasting.audit.note,
         {"klippy.log": klipper_log.where, "moonraker.log": lasting.own_log.where},
         options.max_upload_size,
     )
-    load_webcams(loader, configuration, warnings, lasting.kept.namespaces, reactor, events)
-    load_announcements(
-        loader, configuration, warnings, lasting.kept.namespaces, reactor, events, report_fault
-    )
+    load_webcams(loader, lasting.kept.namespaces)
+    load_announcements(loader, lasting.kept.namespaces)
     names = TrustedNames(
         configured.trusted_names,
         reactor,
@@ -391,7 +252,7 @@ def assemble(
         int(options.unix_socket_mode, 8),
         UnixClients(links),
     )
-    return Assembly(
+    return Server(
         reactor,
         options,
         klippy,

@@ -5,24 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from attrs import define, field
+from twisted.logger import Logger
 
 from txraker.api.dispatch import Dispatcher
 from txraker.api.endpoint import endpoints_of
 from txraker.config.configuration import Configuration
 from txraker.config.errors import ConfigError
+from txraker.events import Events
 from txraker.faults import FaultReport
 from txraker.interfaces import IComponent
+from txraker.reactor import Reactor
 from txraker.server_warnings import ServerWarnings
 
 
 @define(eq=False)
 class ComponentLoader:
-    """Loads components, each on its own: one that raises is named as failed, and the rest works."""
+    """Loads components, each on its own: one that raises is named as failed, and the rest works.
 
-    dispatcher: Dispatcher
+    What it is given is the ground they all stand on, for whoever builds them.
+    """
+
+    reactor: Reactor
     configuration: Configuration
+    dispatcher: Dispatcher
+    events: Events
     warnings: ServerWarnings
     report_fault: FaultReport
+    log: Logger
     loaded: list[IComponent] = field(factory=list, init=False)
     names: list[str] = field(factory=list, init=False)
     failed: list[str] = field(factory=list, init=False)

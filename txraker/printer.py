@@ -25,7 +25,7 @@ from twisted.logger import (
 )
 
 from txraker import __version__
-from txraker.assembly import Assembly, Lasting, assemble
+from txraker.assembly import Lasting, assemble
 from txraker.authorization.audit import AuditLog
 from txraker.config.configuration import Configuration
 from txraker.config.errors import ConfigError
@@ -34,6 +34,7 @@ from txraker.errors import BadRequest
 from txraker.faults import fault_report, run_aside
 from txraker.kept import Kept
 from txraker.reactor import OwnThreads, Reactor
+from txraker.server import Server
 from txraker.system.logfile import LogFile
 from txraker.system.rolled import MIB, LogLimits
 
@@ -69,9 +70,9 @@ class PrinterServer(Service):
     _log_file: LogFile = field(init=False)
     _log: Logger = field(init=False)
     _log_level: LogLevelFilterPredicate = field(factory=LogLevelFilterPredicate, init=False)
-    _current: Assembly = field(init=False)
+    _current: Server = field(init=False)
     _simulator: IService | None = field(default=None, init=False)
-    _successor: Assembly | None = field(default=None, init=False)
+    _successor: Server | None = field(default=None, init=False)
     _replacing: IDelayedCall | None = field(default=None, init=False)
     _warnings: dict[str, str] = field(factory=dict, init=False)
     _lasting: Lasting = field(init=False)
@@ -159,10 +160,10 @@ class PrinterServer(Service):
         self._successor = successor
         self._replacing = self._reactor.callLater(LAST_WORDS, self._replace, successor)
 
-    def _replace(self, successor: Assembly) -> None:
+    def _replace(self, successor: Server) -> None:
         run_aside(self._switch_to(successor), "a restart", fault_report(self._log))
 
-    async def _switch_to(self, successor: Assembly) -> None:
+    async def _switch_to(self, successor: Server) -> None:
         """Let the successor answer at once, while clients take leave of the predecessor."""
         self._log.info("Restarting the server")
         predecessor, self._current = self._current, successor
@@ -199,7 +200,7 @@ class PrinterServer(Service):
         level = LogLevel.debug if self._current.wants_debug else LogLevel.info
         self._log_level.setLogLevelForNamespace("", level)
 
-    def _assemble(self, configuration: Configuration) -> Assembly:
+    def _assemble(self, configuration: Configuration) -> Server:
         return assemble(
             self._reactor,
             configuration,

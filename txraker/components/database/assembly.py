@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
-
 from txraker.components.database.automatic import AutomaticBackups
 from txraker.components.database.component import DatabaseEndpoints, DebugDatabaseEndpoints
-from txraker.faults import FaultReport
 from txraker.kept import Kept
 from txraker.klippy.printing import PrintInProgress
 from txraker.loader import ComponentLoader
@@ -18,11 +14,8 @@ from txraker.loader import ComponentLoader
 def load_database(
     loader: ComponentLoader,
     kept: Kept,
-    clock: IReactorTime,
     printing: PrintInProgress,
     restart: Callable[[], Awaitable[None]],
-    report_fault: FaultReport,
-    log: Logger,
     *,
     has_debug_features: bool,
 ) -> list[DebugDatabaseEndpoints]:
@@ -34,7 +27,12 @@ def load_database(
 
     def database() -> DatabaseEndpoints:
         automatic = AutomaticBackups(
-            clock, kept.maintain, kept.backups, printing.ask_if_there, report_fault, log
+            loader.reactor,
+            kept.maintain,
+            kept.backups,
+            printing.ask_if_there,
+            loader.report_fault,
+            loader.log,
         )
         return DatabaseEndpoints(
             kept.namespaces, kept.maintain, kept.backups, printing.ask_if_there, restored, automatic

@@ -7,19 +7,16 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from attrs import define
-from twisted.logger import Logger
 
 import txraker
 from txraker.api.audit import AuditEntry
 from txraker.api.caller import TRUSTED, Caller, Transport
-from txraker.api.dispatch import Dispatcher
 from txraker.api.endpoint import endpoints_of
 from txraker.components.file_manager.component import FileManager
 from txraker.components.file_manager.metadata import MetadataEndpoints
-from txraker.config.configuration import Configuration
 from txraker.config.options import FileManagerOptions
 from txraker.errors import BadRequest
-from txraker.events import Events, FileChange, FileListChanged
+from txraker.events import FileChange, FileListChanged
 from txraker.faults import FaultReport, run_aside
 from txraker.files.defaults import CONFIG, default_link_targets, default_roots, reserved_paths
 from txraker.files.disk import Disk
@@ -27,15 +24,15 @@ from txraker.files.guard import PrinterGuard
 from txraker.files.places import Place, Roots
 from txraker.files.uploads import Uploads
 from txraker.files.watch.watcher import Watcher
-from txraker.interfaces import IKlippy, INamespaces, IStatusFeed
+from txraker.interfaces import INamespaces
+from txraker.klippy.client import KlippyClient
 from txraker.klippy.printing import PrintInProgress
 from txraker.loader import ComponentLoader
 from txraker.metadata.disk import Files as GcodeFiles
 from txraker.metadata.library import Library
 from txraker.metadata.scanner import Scanner
 from txraker.metadata.shelf import Shelf
-from txraker.reactor import OwnThreads, Reactor, off_thread
-from txraker.server_warnings import ServerWarnings
+from txraker.reactor import OwnThreads, off_thread
 from txraker.transports.web.download import Downloads
 
 MIB = 1024 * 1024
@@ -76,22 +73,16 @@ class Files:
 
 def load_file_manager(
     loader: ComponentLoader,
-    configuration: Configuration,
-    reactor: Reactor,
-    klippy: IKlippy,
-    status: IStatusFeed,
+    klippy: KlippyClient,
     printing: PrintInProgress,
-    events: Events,
-    dispatcher: Dispatcher,
-    audit: Callable[[AuditEntry], None],
-    report_fault: FaultReport,
-    warnings: ServerWarnings,
     namespaces: INamespaces,
-    log: Logger,
+    audit: Callable[[AuditEntry], None],
     logs: Mapping[str, Callable[[], Path | None]],
     largest_upload: int,
 ) -> Files:
     """Load the component. ``logs`` are files that are known by names of their own; sizes are in MiB."""
+    reactor, configuration, dispatcher = loader.reactor, loader.configuration, loader.dispatcher
+    events, report_fault = loader.events, loader.report_fault
     options = configuration.read("file_manager", FileManagerOptions)
     data_path = configuration.data_path
     roots = default_roots(data_path, config_is_writable=options.enable_config_write_access)
@@ -100,7 +91,7 @@ def load_file_manager(
         reserved_paths(data_path, Path(txraker.__file__).parent),
         default_link_targets(Path.home()),
     )
-    guard = PrinterGuard(reactor, klippy, status)
+    guard = PrinterGuard(reactor, klippy, klippy.status)
 
     def tell(change: FileChange) -> None:
         if watcher is not None:
@@ -114,9 +105,9 @@ def load_file_manager(
 
     def warn(key: str, text: str) -> None:
         if text and options.enable_observer_warnings:
-            warnings.put(key, text)
+            loader.warnings.put(key, text)
         elif not text:
-            warnings.drop(key)
+            loader.warnings.drop(key)
 
     watcher = None
     if options.file_system_observer == "inotify":
@@ -132,14 +123,14 @@ def load_file_manager(
     library = Library(
         reactor,
         Shelf(namespaces, reactor, report_fault),
-        Scanner(reactor, log),
+        Scanner(reactor, loader.log),
         roots,
         GcodeFiles(disk),
         guard,
         events,
         off_thread(reactor),
         report_fault,
-        log,
+        loader.log,
         options.enable_object_processing,
     )
 

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-from twisted.logger import Logger
 
 from txraker.components.machine.component import Machine
 from txraker.components.machine.peripherals import Peripherals
@@ -15,10 +14,9 @@ from txraker.components.machine.services import Services
 from txraker.components.machine.sudo import SudoEndpoints
 from txraker.config.errors import ConfigError
 from txraker.config.options import MachineOptions
-from txraker.events import Events
 from txraker.interfaces import IKlippy, ISystem
 from txraker.loader import ComponentLoader
-from txraker.reactor import Reactor, off_thread
+from txraker.reactor import off_thread
 from txraker.system.host.facts import HostFactsReader
 from txraker.system.instances import Instances
 from txraker.system.peripherals.canbus import CanBus
@@ -29,21 +27,15 @@ from txraker.system.sudo import Sudo
 
 
 def load_machine(
-    loader: ComponentLoader,
-    reactor: Reactor,
-    klippy: IKlippy,
-    events: Events,
-    restart: Callable[[], Awaitable[None]],
-    log: Logger,
-    *,
-    is_simulated: bool,
+    loader: ComponentLoader, klippy: IKlippy, restart: Callable[[], Awaitable[None]], *, is_simulated: bool
 ) -> tuple[ISystem, Instances]:
     """Load what deals with the machine, and return its service manager and what our units in it are.
 
     A section that can't be honoured costs the services only: front-ends don't start without the rest. Nor
     does a virtual printer manage any, unless it is told to.
     """
-    configuration, report_fault = loader.configuration, loader.report_fault
+    reactor, configuration, events = loader.reactor, loader.configuration, loader.events
+    report_fault, log = loader.report_fault, loader.log
     try:
         options = configuration.read("machine", MachineOptions)
     except ConfigError as error:
