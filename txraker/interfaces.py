@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -238,6 +238,9 @@ class INamespaces(Interface):
 
         Raises KeyNotFound, a NotFound, when there is no such namespace, no such key, or it is null.
         """
+
+    def get_many(namespace: str, names: Collection[str]) -> Awaitable[dict[str, Any]]:
+        """Return an awaitable of the values that are there of those names in a namespace."""
 
     def put(namespace: str, key: Sequence[str], value: Any) -> Awaitable[None]:
         """Keep a value, and make the namespace and the objects on the way to it where they are missing."""

@@ -100,6 +100,17 @@ async def test_overwritten(namespaces: Any) -> None:
 
 
 @async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
+async def test_get_many(namespaces: Any) -> None:
+    """Of several names those are returned that are there; dots in them don't matter."""
+    assert await namespaces.get_many("n", ["a"]) == {}
+    await namespaces.put_many("n", {"a": {"b": 1}, "a.gcode": 2, "c": 3})
+    assert await namespaces.get_many("n", ["a", "a.gcode", "nope"]) == {"a": {"b": 1}, "a.gcode": 2}
+    assert await namespaces.get_many("n", []) == {}
+    with pytest.raises(BadRequest):
+        await namespaces.get_many("n", [""])
+
+
+@async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
 async def test_put_many(namespaces: Any) -> None:
     """Several values are kept at once; others in the namespace stay, and those that are null go."""
     await namespaces.put("n", ["old"], 1)

@@ -50,7 +50,7 @@ def main(reactor: Any, port: str, folder: str, largest: str) -> Deferred[object]
 class FilesProcess:
     """A running process, the port where it answers, and its folder."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[Any]
     port: int
     folder: Path
 

@@ -114,13 +114,17 @@ class Twistd:
 
 @contextmanager
 def twistd(
-    folder: Path, *arguments: str, environment: dict[str, str] | None = None, options: Sequence[str] = ()
+    folder: Path,
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+    options: Sequence[str] = (),
+    prefix: Sequence[str] = (),
 ) -> Iterator[Twistd]:
-    """Run ``twistd -n txraker`` with arguments for as long as the context lasts."""
+    """Run ``twistd -n txraker`` with arguments for as long as the context lasts; ``prefix`` runs commands."""
     log = folder / "twistd.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [TWISTD, "--nodaemon", "--pidfile=", *options, "txraker", *arguments],
+            [*prefix, TWISTD, "--nodaemon", "--pidfile=", *options, "txraker", *arguments],
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,32 +1,37 @@
 """Uploads over real sockets to real disks: memory, stalls, full disks, crashes and impatient clients.
 
-``TXRAKER_UPLOAD_MIB=500`` makes the large one larger.
+``TXRAKER_UPLOAD_MIB=500`` makes the large one larger, ``TXRAKER_CRASH_ROUNDS=100`` kills more often.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from tests.files.bench import MIB
+from tests.integration.cgroup import control_group
 from tests.integration.files_process import FilesProcess, files_process
-from tests.integration.process import PATIENCE
+from tests.integration.process import PATIENCE, configure, free_port, trusting, twistd
 from tests.transports.wire import FORM, file, form, part
 
 LARGE = int(os.environ.get("TXRAKER_UPLOAD_MIB", "64"))
+ROUNDS = int(os.environ.get("TXRAKER_CRASH_ROUNDS", "5"))
+ROOM = 8 * MIB
+"""What a server may have beyond what it has when idle, what the kernel keeps of files included."""
 BLOCK = random.Random(6).randbytes(MIB)
 BEGIN, END = form(file(b"@@", "large.gcode")).split(b"@@")
 
@@ -66,6 +71,14 @@ def wait_until_empty(folder: Path) -> None:
     while any(name.startswith(".txraker-") for name in os.listdir(folder)):
         assert time.monotonic() < deadline, os.listdir(folder)
         time.sleep(0.02)
+
+
+def wait_for(is_so: Callable[[], bool], what: str) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.01)
 
 
 @contextmanager
@@ -143,23 +156,60 @@ def test_full_disk(tmp_path: Path) -> None:
         assert reply.status == 201
 
 
+def test_little_memory(tmp_path: Path) -> None:
+    """A server that may have little more memory than it has when idle, and little room in /tmp, takes it."""
+    port = free_port()
+    configure(tmp_path / "data", trusting(port))
+    with small_disk(tmp_path / "tmp", "8m") as small, control_group("txraker-upload") as group:
+        arguments = ("-d", str(tmp_path / "data"))
+        environment = {"TMPDIR": str(small)}
+        with twistd(tmp_path, *arguments, environment=environment, prefix=group.command()) as server:
+            server.wait_for(port)
+            group.limit(group.unreclaimable() + ROOM)
+            served = FilesProcess(server.process, port, tmp_path / "data")
+            item = upload_large(served, [])
+            assert server.process.poll() is None
+        assert item["size"] == LARGE * MIB
+        assert group.killed() == 0
+
+
+def content_of(name: str) -> bytes:
+    """Return what is in a file of a name."""
+    chance = random.Random(name)
+    return chance.randbytes(chance.randrange(100, MIB))
+
+
+def send_many(served: FilesProcess, prefix: str, answered: list[str]) -> None:
+    """Send one file after the other, and note those that were taken, until nobody answers."""
+    for number in itertools.count():
+        name = f"{prefix}-{number}.gcode"
+        body = form(file(content_of(name), name))
+        try:
+            reply = served.ask("upload", "POST", body, {"Content-Type": FORM})
+        except (OSError, HTTPException):
+            return
+        assert reply.status == 201
+        answered.append(name)
+
+
 def test_killed(tmp_path: Path) -> None:
-    """Killed amid uploads, nothing half-written is visible then, and nothing at all after the next start."""
-    (tmp_path / "gcodes").mkdir()
-    (tmp_path / "gcodes" / "large.gcode").write_bytes(b"old")
-    for _ in range(3):
-        with files_process(tmp_path) as served, connected(served) as connection:
-            connection.sendall(head(64 * MIB) + BEGIN + BLOCK * 4)
-            deadline = time.monotonic() + PATIENCE
-            while len(served.names()) < 2:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            served.process.send_signal(signal.SIGKILL)
-            served.process.wait()
-            assert (tmp_path / "gcodes" / "large.gcode").read_bytes() == b"old"
-            assert len(served.names()) == 2
+    """Killed at any time amid uploads, all that was taken is there, as a whole, and nothing else."""
+    chance = random.Random(6)
+    answered: list[str] = []
+    for number in range(ROUNDS):
         with files_process(tmp_path) as served:
-            assert served.names() == ["large.gcode"]
+            thread = Thread(target=send_many, args=(served, str(number), answered))
+            thread.start()
+            wait_for(lambda: len(served.names()) > len(answered) or bool(answered), "the first upload")
+            time.sleep(chance.random() * 0.2)
+            served.process.kill()
+            thread.join(PATIENCE)
+            there = [name for name in served.names() if not name.startswith(".txraker-")]
+        with files_process(tmp_path) as served:
+            assert served.names() == sorted(there)
+        assert set(answered) <= set(there)
+    for name in there:
+        assert (tmp_path / "gcodes" / name).read_bytes() == content_of(name)
 
 
 @pytest.mark.parametrize("how", ["closed", "reset", "half-closed"])

@@ -53,7 +53,12 @@ class Shelf:
 
     async def get_many(self, relatives: Iterable[str]) -> dict[str, Metadata]:
         """Return the metadata of those files that have any. Raises Unavailable."""
-        found = {relative: await self.get(relative) for relative in relatives}
+        wanted = list(relatives)
+        kept = await self._namespaces.get_many(
+            NAMESPACE, [relative for relative in wanted if relative not in self._unwritten]
+        )
+        raws = {relative: self._unwritten.get(relative, kept.get(relative)) for relative in wanted}
+        found = {relative: _metadata(raw) for relative, raw in raws.items()}
         return {relative: metadata for relative, metadata in found.items() if metadata is not None}
 
     async def last_print(self, relative: str, there: Version) -> LastPrint:

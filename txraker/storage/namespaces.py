@@ -6,7 +6,7 @@ To read or change one name touches its row alone, however much the namespace hol
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -57,6 +57,11 @@ class Namespaces:
             return await self.database.run(lambda connection: _get(connection, namespace, names))
         check_name(namespace)
         return await self.database.run(lambda connection: _get_all(connection, namespace))
+
+    async def get_many(self, namespace: str, names: Collection[str]) -> dict[str, Any]:
+        for name in names:
+            check_names(namespace, (name,))
+        return await self.database.run(lambda connection: _get_many(connection, namespace, names))
 
     async def put(self, namespace: str, key: Sequence[str], value: Any) -> None:
         names = tuple(key)
@@ -113,6 +118,11 @@ def _get(connection: sqlite3.Connection, namespace: str, names: Sequence[str]) -
         return value_within(decoded(text), names[1:])
     except KeyError:
         raise KeyNotFound(namespace, ".".join(names)) from None
+
+
+def _get_many(connection: sqlite3.Connection, namespace: str, names: Collection[str]) -> dict[str, Any]:
+    texts = {name: _row(connection, namespace, name) for name in names}
+    return {name: decoded(text) for name, text in texts.items() if text is not None}
 
 
 def _get_all(connection: sqlite3.Connection, namespace: str) -> dict[str, Any]:

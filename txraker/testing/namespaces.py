@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -42,6 +42,12 @@ class MemoryNamespaces:
         if namespace not in self.rows:
             raise KeyNotFound(namespace, "")
         return {name: decoded(text) for name, text in sorted(self.rows[namespace].items())}
+
+    async def get_many(self, namespace: str, names: Collection[str]) -> dict[str, Any]:
+        for name in names:
+            check_names(namespace, (name,))
+        rows = {name: self._row(namespace, name) for name in names}
+        return {name: row for name, row in rows.items() if row is not None}
 
     async def put(self, namespace: str, key: Sequence[str], value: Any) -> None:
         check_names(namespace, key)
