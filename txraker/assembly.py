@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from socket import gethostname
@@ -112,7 +112,8 @@ BROADCAST: tuple[type[Notification], ...] = (
 class Lasting:
     """What belongs to the printer, and not to the server that a restart replaces.
 
-    ``look_up`` runs look-ups of names, which may hang; ``rollovers`` is held while a log is rolled over.
+    ``look_up`` runs look-ups of names, which may hang; ``rollovers`` is held while a log is rolled over;
+    ``neighbours`` are the data paths of the other printers of this process.
     """
 
     log: Logger
@@ -120,6 +121,7 @@ class Lasting:
     kept: Kept
     audit: AuditLog
     look_up: OffThread
+    neighbours: Sequence[Path] = ()
     rollovers: DeferredLock = field(factory=DeferredLock)
 
 
@@ -206,6 +208,7 @@ def assemble(
         lasting.audit.note,
         {"klippy.log": klipper_log.where, "moonraker.log": lasting.own_log.where},
         options.max_upload_size,
+        lasting.neighbours,
     )
     load_webcams(loader, lasting.kept.namespaces)
     load_announcements(loader, lasting.kept.namespaces)

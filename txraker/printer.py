@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import time
+from collections.abc import Sequence
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -59,6 +60,7 @@ class PrinterServer(Service):
     """Serves one printer from its data path.
 
     ``configuration`` is what was read before any privileges were dropped; a restart reads it anew.
+    ``neighbours`` are the data paths of the other printers of this process.
     """
 
     _reactor: Reactor
@@ -67,6 +69,7 @@ class PrinterServer(Service):
     _configuration: Configuration
     _simulate: bool
     _has_debug_features: bool = False
+    _neighbours: Sequence[Path] = ()
     _log_file: LogFile = field(init=False)
     _log: Logger = field(init=False)
     _log_level: LogLevelFilterPredicate = field(factory=LogLevelFilterPredicate, init=False)
@@ -88,7 +91,7 @@ class PrinterServer(Service):
         self._kept = Kept(self._reactor, self.data_path, self.warn, fault_report(self._log))
         self._audit = AuditLog(self._audit_file(), time.monotonic)
         look_up = OwnThreads(self._reactor, LOOK_UPS_AT_ONCE, "txraker-names")
-        self._lasting = Lasting(self._log, self._log_file, self._kept, self._audit, look_up)
+        self._lasting = Lasting(self._log, self._log_file, self._kept, self._audit, look_up, self._neighbours)
         self._current = self._assemble(self._configuration)
 
     def privilegedStartService(self) -> None:

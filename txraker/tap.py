@@ -147,6 +147,7 @@ def makeService(options: Options) -> IService:
                 configuration,
                 bool(options["simulate"]),
                 bool(options["debug-features"]),
+                [other.data_path for other in options.printers if other is not paths],
             )
         except ConfigError as error:
             disabled[str(paths.data_path)] = str(error)

@@ -51,6 +51,13 @@ def test_reserved(tmp_path: Path) -> None:
     assert not {"config", "gcodes", "logs"} & set(reserved)
 
 
+def test_neighbours(tmp_path: Path) -> None:
+    """What is private of other printers is reserved, too."""
+    reserved = reserved_paths(tmp_path / "one", Path("/opt/txraker"), [tmp_path / "two"])
+    assert reserved["database"] == tmp_path / "one/database"
+    assert reserved["two/database"] == tmp_path / "two/database"
+
+
 def test_link_targets() -> None:
     """Links may lead to a user's home and to sticks; a home that is everything is none."""
     assert Path("/home/pi") in default_link_targets(Path("/home/pi"))

@@ -7,6 +7,7 @@ may be links, and it doesn't matter where Klippy's ``virtual_sdcard`` says it is
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from txraker.files.gcodes import GCODES
@@ -35,10 +36,14 @@ def klipper_roots(klipper_path: Path) -> list[Root]:
     return [root for root in found if root.path.is_dir()]
 
 
-def reserved_paths(data_path: Path, code: Path) -> dict[str, Path]:
-    """Return what isn't to be reached by any link: a printer's private data, and the ``code`` that we are."""
-    reserved = {name: data_path / name for name in (*_PRIVATE, *_SECRETS)}
-    return {**reserved, "txraker": code}
+def reserved_paths(data_path: Path, code: Path, neighbours: Iterable[Path] = ()) -> dict[str, Path]:
+    """Return what isn't to be reached by any link: private data, and the ``code`` that we are.
+
+    ``neighbours`` are the data paths of other printers of this process, whose users are others.
+    """
+    names = (*_PRIVATE, *_SECRETS)
+    theirs = {f"{path.name}/{name}": path / name for path in neighbours for name in names}
+    return {**theirs, **{name: data_path / name for name in names}, "txraker": code}
 
 
 def default_link_targets(home: Path) -> tuple[Path, ...]:

@@ -79,8 +79,13 @@ def load_file_manager(
     audit: Callable[[AuditEntry], None],
     logs: Mapping[str, Callable[[], Path | None]],
     largest_upload: int,
+    neighbours: Sequence[Path],
 ) -> Files:
-    """Load the component. ``logs`` are files that are known by names of their own; sizes are in MiB."""
+    """Load the component.
+
+    ``logs`` are files that are known by names of their own, ``largest_upload`` is in MiB, and ``neighbours``
+    are the data paths of the other printers of this process.
+    """
     reactor, configuration, dispatcher = loader.reactor, loader.configuration, loader.dispatcher
     events, report_fault = loader.events, loader.report_fault
     options = configuration.read("file_manager", FileManagerOptions)
@@ -88,7 +93,7 @@ def load_file_manager(
     roots = default_roots(data_path, config_is_writable=options.enable_config_write_access)
     disk = Disk(
         roots,
-        reserved_paths(data_path, Path(txraker.__file__).parent),
+        reserved_paths(data_path, Path(txraker.__file__).parent, neighbours),
         default_link_targets(Path.home()),
     )
     guard = PrinterGuard(reactor, klippy, klippy.status)
