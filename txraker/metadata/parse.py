@@ -15,10 +15,10 @@ from txraker.metadata.slicers.bambu import BAMBU
 from txraker.metadata.slicers.cura import CURA
 from txraker.metadata.slicers.kisslicer import KISSLICER, version
 from txraker.metadata.slicers.others import ICESL, IDEAMAKER, KIRI_MOTO, LUBAN, UNKNOWN
-from txraker.metadata.slicers.prusa import PRUSA
+from txraker.metadata.slicers.prusa import PRUSA, SUPER
 from txraker.metadata.slicers.simplify3d import SIMPLIFY3D
 
-SLICERS: Final = (PRUSA, BAMBU, CURA, SIMPLIFY3D, KISSLICER, IDEAMAKER, ICESL, KIRI_MOTO, LUBAN)
+SLICERS: Final = (SUPER, PRUSA, BAMBU, CURA, SIMPLIFY3D, KISSLICER, IDEAMAKER, ICESL, KIRI_MOTO, LUBAN)
 """All that name themselves, in the order in which they are asked."""
 
 _OBJECTS_MARKED: Final = "Pre-Processed for Cancel-Object support by preprocess_cancellation"

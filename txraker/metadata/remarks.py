@@ -26,9 +26,15 @@ LONGEST_INTRODUCTION: Final = 512
 FIRST_LAYER_HEIGHT: Final = "HEIGHT of LAYER:0"
 """The key of what ``HEIGHT`` says in layer 0; a raft's layers are below."""
 
+FILAMENT_USED: Final = "filament used"
+"""The key of what Slic3r says once for each extruder."""
+
+MOST_EXTRUDERS: Final = 64
+"""Of how many extruders the filament is noted."""
+
 _SEPARATOR: Final = re.compile(r"[=:,]")
 _COMMAND: Final = re.compile(rb"[GM]\d")
-_NUMBER: Final = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)")
+_NUMBER: Final = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?")
 _WORD: Final = re.compile(r"([A-Z])([-+]?(?:\d+(?:\.\d*)?|\.\d+))")
 _TEMPERATURES: Final = frozenset({"M104", "M109", "M140", "M141", "M190", "M191"})
 _HEIGHT_KEYS: Final = frozenset({"Z", "END_LAYER_OBJECT z"})
@@ -42,6 +48,7 @@ class Remarks:
     ``;  key,value`` to what was said of them first and last. ``introduction`` are the first comments' texts.
     ``start`` is where the first command is, ``end`` where the last one ends, in bytes from the file's
     beginning. ``temperatures`` are the first ones, not 0, that each command sets, in degrees Celsius.
+    ``filament_used`` is what was said of it, extruder by extruder.
     """
 
     first: dict[str, str] = field(factory=dict, init=False)
@@ -50,6 +57,7 @@ class Remarks:
     start: int | None = field(default=None, init=False)
     end: int | None = field(default=None, init=False)
     temperatures: dict[str, float] = field(factory=dict, init=False)
+    filament_used: list[str] = field(factory=list, init=False)
     highest_layer: float | None = field(default=None, init=False)
     highest_move: float | None = field(default=None, init=False)
     lowest_move: float | None = field(default=None, init=False)
@@ -100,6 +108,8 @@ class Remarks:
         return text == "BEFORE_LAYER_CHANGE"
 
     def _keep(self, key: str, value: str) -> None:
+        if key == FILAMENT_USED and len(self.filament_used) < MOST_EXTRUDERS:
+            self.filament_used.append(value)
         if key in _HEIGHT_KEYS:
             self._layer(value)
         elif key.startswith("layer ") and value.startswith("Z = "):

@@ -130,11 +130,14 @@ LUBAN: Final = Slicer(
     {
         "layer_count": whole(header("LAYER_COUNT")),
         "object_height": header("max_z(mm)"),
+        "nozzle_diameter": header("nozzle_0_diameter(mm)"),
         "estimated_time": header("estimated_time(s)"),
         "layer_height": header("Layer height"),
         "first_layer_extr_temp": header("nozzle_temperature(°C)"),
         "first_layer_bed_temp": header("build_plate_temperature(°C)"),
-        "filament_total": positive(total("matierial_length")),
+        "filament_type": text("nozzle_0_material"),
+        "filament_total": positive(total("matierial_length", 1000.0)),
+        "filament_weight_total": positive(total("matierial_weight")),
     },
 )
 

@@ -44,19 +44,34 @@ def recognise(comment: str) -> Recognition | None:
     return _NAMES.get(found[1], found[1]), found[2].partition(" on ")[0].strip()
 
 
-def first_layer_height(remarks: Remarks) -> float | None:
-    """Read it; it may be in percent of the layer height."""
-    said = remarks.last.get("first_layer_height", "")
-    value: float | None = setting("first_layer_height")(remarks)
-    if value is None or not said.endswith("%"):
-        return value
-    layer: float | None = setting("layer_height")(remarks)
-    return None if layer is None else round(value / 100 * layer, 6)
+def recognise_super(comment: str) -> Recognition | None:
+    """Recognise SuperSlicer, which counts some percentages in its own way."""
+    found = recognise(comment)
+    return found if found is not None and found[0] == "SuperSlicer" else None
+
+
+def first_layer_height(whole_of: Reading) -> Reading:
+    """Read it; it may be in percent of something else."""
+
+    def read(remarks: Remarks) -> float | None:
+        said = remarks.last.get("first_layer_height", "")
+        value: float | None = setting("first_layer_height")(remarks)
+        if value is None or not said.endswith("%"):
+            return value
+        hundred: float | None = whole_of(remarks)
+        return None if hundred is None else round(value / 100 * hundred, 6)
+
+    return read
+
+
+def narrowest_nozzle(remarks: Remarks) -> float | None:
+    """Read the diameter of the narrowest nozzle."""
+    return min(numbers("nozzle_diameter")(remarks) or [], default=None)
 
 
 def millimetres(remarks: Remarks) -> float | None:
     """Read Slic3r's ``filament used = 1482.1mm, 34.4mm (3.6cm3)``, said of all extruders or of each."""
-    found = _MILLIMETRES.findall(remarks.first.get("filament used", "")[:256])
+    found = [length for said in remarks.filament_used for length in _MILLIMETRES.findall(said[:256])]
     return round(math.fsum(map(float, found)), 6) if found else None
 
 
@@ -68,7 +83,9 @@ FIELDS: Final[Mapping[str, Reading]] = {
     ),
     "nozzle_diameter": setting("nozzle_diameter"),
     "layer_height": setting("layer_height"),
-    "first_layer_height": first_of(first_layer_height, setting("initial_layer_print_height")),
+    "first_layer_height": first_of(
+        first_layer_height(setting("layer_height")), setting("initial_layer_print_height")
+    ),
     "first_layer_extr_temp": first_of(
         setting("first_layer_temperature"), setting("nozzle_temperature_initial_layer")
     ),
@@ -99,5 +116,7 @@ FIELDS: Final[Mapping[str, Reading]] = {
     "printer_variant": text("printer_variant"),
     "profile_version": text("profile_version"),
 }
+
+SUPER: Final = Slicer(recognise_super, {**FIELDS, "first_layer_height": first_layer_height(narrowest_nozzle)})
 
 PRUSA: Final = Slicer(recognise, FIELDS)

@@ -1,0 +1,79 @@
+;Sliced by ideaMaker 4.3.2.6470, 2023-04-18 17:26:03 UTC+0200
+;Dimension: 240.000 230.000 215.000 0.500
+;Plate Shape: 0
+;Origin Center: 0
+;Extruder Offset #1: 0.000 0.000
+;Extruder Offset #2: 22.000 0.000
+;Filament Name #1: Moss green PCTG
+;Filament Type #1: PCTG
+;Filament Diameter #1: 1.750
+;Filament Diameter #2: 2.850
+;Filament Compensation #1: 97.00
+;Filament Compensation #2: 100.00
+;Filament Density #1: 1230.00
+;Filament Density #2: 1010.00
+;Bounding Box: 61.000 74.000 58.000 69.000 0.000 0.950
+;Model Gap: 0.000
+M141 S34.00
+M140 S74.00
+M104 T0 S251.00
+M109 T0 S251.00
+M190 S74.00
+T0
+G21
+G90
+M82
+G28
+G92 E0
+M1001
+;TOTAL_NUM: 2
+;PRINTING_TIME: 0
+;REMAINING_TIME: 1933
+;LAYER:0
+;Z:0.350
+;HEIGHT:0.350
+;PRINTING: clip.stl
+;PRINTING_ID: 0
+G0 F6600 X61 Y58
+G0 F500 Z0.350
+;TYPE:OUTER-WALL
+;WIDTH:0.480
+G1 F1700 X74 Y58 E0.5000
+G1 Y69 E0.9000
+G1 X61 E1.3000
+M117 layer 0
+;LAYER:1
+;Z:0.650
+;HEIGHT:0.300
+;PRINTING: clip.stl
+;PRINTING_ID: 0
+G0 F6600 X61 Y58
+G0 F500 Z0.650
+;TYPE:OUTER-WALL
+;WIDTH:0.480
+G1 F1700 X74 Y58 E1.0000
+G1 Y69 E1.8000
+G1 X61 E2.6000
+M117 layer 1
+;LAYER:2
+;Z:0.950
+;HEIGHT:0.300
+;PRINTING: clip.stl
+;PRINTING_ID: 0
+G0 F6600 X61 Y58
+G0 F500 Z0.950
+;TYPE:OUTER-WALL
+;WIDTH:0.480
+G1 F1700 X74 Y58 E1.5000
+G1 Y69 E2.7000
+G1 X61 E3.9000
+M117 layer 2
+M1002
+M104 S0
+M140 S0
+M84
+;Print Time: 1933
+;Material#1 Used: 903.4
+;Material#2 Used: 77.5
+;Material#1 Cost: 0.07
+;Material#2 Cost: 0.02
