@@ -13,13 +13,14 @@ from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from tests.components.bench import ComponentBench
-from tests.files.tree import BENCHY, Tree
+from tests.files.tree import BENCHY, Tree, other_disk
 from tests.tools import caller, start
 from txraker.api.audit import AuditEntry
 from txraker.api.caller import TRUSTED, Role, Transport
 from txraker.components.file_manager.component import FileManager
 from txraker.errors import BadRequest, Forbidden, MethodNotAllowed, NotFound, Unavailable
 from txraker.events import FileChange
+from txraker.files.changes import Changes
 from txraker.files.guard import FileInUseUnknown
 from txraker.files.listing import FileInfo
 from txraker.interfaces import IComponent
@@ -59,6 +60,7 @@ class FilesBench(ComponentBench):
 
     folder: Path = field(kw_only=True)
     writes: Any = at_once
+    copies: Any = at_once
     tree: Tree = field(init=False)
     guard: MemoryGuard = field(factory=MemoryGuard)
     changes: list[FileChange] = field(factory=list)
@@ -71,13 +73,11 @@ class FilesBench(ComponentBench):
         self.component = FileManager(
             self.tree.roots,
             self.tree.disk,
-            self.guard,
+            Changes(self.tree.roots, self.guard, self.writes, self.copies, self.changes.append),
             self.klippy,
             self.events,
             at_once,
-            self.writes,
             self.clock,
-            self.changes.append,
             self.faults,
             self.metadata,
         )
@@ -293,7 +293,7 @@ def test_audit(bench: FilesBench) -> None:
 @pytest.fixture
 def slow(tmp_path: Path) -> FilesBench:
     """Make a file manager whose changes take a while."""
-    return FilesBench(folder=tmp_path, writes=Slow())
+    return FilesBench(folder=tmp_path, writes=Slow(), copies=Slow())
 
 
 def test_one_after_the_other(slow: FilesBench) -> None:
@@ -313,6 +313,30 @@ def test_one_after_the_other(slow: FilesBench) -> None:
     assert slow.tree.has("gcodes/a/b")
 
 
+def test_what_is_short_goes_on_beside_what_is_long(slow: FilesBench) -> None:
+    """While copies and archives take their time, something else is changed as fast as ever."""
+    copying = slow.begin("server.files.copy", source="gcodes/parts", dest="gcodes/x")
+    zipping = slow.begin("server.files.zip", items=["gcodes/parts"], dest="gcodes/x.zip")
+    made = slow.begin("server.files.post_directory", path="gcodes/new")
+    slow.writes.go_on()
+    made.result()
+    assert slow.tree.has("gcodes/new")
+    assert not copying.done
+    assert not zipping.done
+
+
+def test_moves_to_another_disk_are_long(slow: FilesBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has to be copied to be moved is done where it holds up nothing else."""
+    other_disk(monkeypatch)
+    moving = slow.begin("server.files.move", source="gcodes/parts", dest="config/parts")
+    slow.writes.go_on()
+    assert not moving.done
+    assert slow.tree.has("gcodes/parts")
+    slow.copies.go_on()
+    moving.result()
+    assert [change.action for change in slow.changes] == ["move_dir"]
+
+
 def test_failures_let_others_go_on(slow: FilesBench) -> None:
     """After a change that failed the next one has its turn."""
     first = slow.begin("server.files.delete_file", path="gcodes/gone")
@@ -328,7 +352,7 @@ def test_stop_waits(slow: FilesBench) -> None:
     copying = slow.begin("server.files.copy", source="gcodes/parts", dest="gcodes/x")
     stopped = start(slow.component.stop())
     assert not stopped.done
-    slow.writes.go_on()
+    slow.copies.go_on()
     assert isinstance(copying.error, Unavailable)
     stopped.result()
     assert not slow.tree.leftovers()

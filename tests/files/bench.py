@@ -17,6 +17,7 @@ from txraker.authorization.accounts import open_accounts
 from txraker.authorization.gate import Gate
 from txraker.errors import ApiError, NotFound
 from txraker.events import FileChange
+from txraker.files.changes import Changes
 from txraker.files.disk import Disk
 from txraker.files.places import Place, Root, Roots
 from txraker.files.uploads import Uploads
@@ -76,9 +77,8 @@ class FileServer:
         self.uploads = Uploads(
             self.roots,
             disk,
-            self.guard,
+            Changes(self.roots, self.guard, self.off_thread, self.off_thread, self.changes.append),
             self.off_thread,
-            self.changes.append,
             self.start_print,
             self.noted.append,
             self.largest,

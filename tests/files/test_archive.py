@@ -178,3 +178,19 @@ def test_names_in_many_scripts(tree: Tree) -> None:
     tree.write("printer_data/gcodes/größe 日本.gcode", "x")
     _zip(tree, "config/a.zip", "gcodes/größe 日本.gcode")
     assert _names(tree, "config/a.zip") == ["gcodes/größe 日本.gcode"]
+
+
+def test_files_that_go(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes while it is looked for is left out; the rest is archived."""
+    tree.write("printer_data/gcodes/parts/a.gcode", "a")
+    is_file = Path.is_file
+
+    def go(path: Path) -> bool:
+        was_there = is_file(path)
+        if path.name == "a.gcode":
+            path.unlink(missing_ok=True)
+        return was_there
+
+    monkeypatch.setattr(Path, "is_file", go)
+    _zip(tree, "gcodes/x.zip", "gcodes/parts")
+    assert _names(tree, "gcodes/x.zip") == ["gcodes/parts/gear.gcode"]

@@ -10,6 +10,7 @@ import pytest
 from tests.files.tree import Tree
 from txraker.errors import ApiError, BadRequest, Forbidden
 from txraker.files.disk import Entry, is_below, open_file, opened_folder
+from txraker.files.places import DEEPEST
 
 TRAVERSALS = [
     "gcodes/../config/printer.cfg",
@@ -241,6 +242,25 @@ def test_open_file_opens_files(tree: Tree) -> None:
             open_file(tree.data / "gcodes" / name)
     assert len(os.listdir("/proc/self/fd")) == before
     os.close(open_file(tree.data / "gcodes/benchy.gcode"))
+
+
+def test_link_into_git(tree: Tree) -> None:
+    """No link leads into a folder of Git's, where tokens are."""
+    tree.write("printer_data/config/.git/config", "token")
+    tree.link("config/way", ".git")
+    tree.link("config/file", ".git/config")
+    for path in ("config/way/config", "config/way", "config/file", "config/.git/config"):
+        with pytest.raises(Forbidden, match=r"\.git"):
+            tree.disk.locate(tree.place(path))
+    found = {entry.name: entry.permissions for entry in _entries(tree, "config")}
+    assert (found["way"], found["file"], found[".git"]) == ("", "", "")
+
+
+def test_deep_paths(tree: Tree) -> None:
+    """A path leads through so many folders and no more."""
+    tree.place("/".join(["gcodes"] + ["a"] * (DEEPEST - 1)))
+    with pytest.raises(BadRequest, match="at most 64 names"):
+        tree.place("/".join(["gcodes"] + ["a"] * DEEPEST))
 
 
 def _entries(tree: Tree, path: str) -> list[Entry]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.files.tree import BENCHY, Tree
+from tests.files.tree import BENCHY, Tree, other_disk
 from txraker.errors import ApiError, BadRequest, Forbidden, MethodNotAllowed
 from txraker.events import SourceItem
 from txraker.files.operations import Order
@@ -399,23 +399,12 @@ def test_links_don_t_lend_rights(tree: Tree) -> None:
     assert sorted(path.name for path in (tree.data / "config").iterdir()) == ["printer.cfg", "x"]
 
 
-def _other_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    rename = os.rename
-
-    def refuse(source: Any, target: Any, **folders: int) -> None:
-        if folders:
-            raise OSError(errno.EXDEV, "Invalid cross-device link")
-        rename(source, target)
-
-    monkeypatch.setattr(os, "rename", refuse)
-
-
 def test_move_to_another_disk(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between disks something is copied as a whole, then deleted."""
     tree.link("gcodes/parts/way", "/etc")
     tree.link("gcodes/link", "benchy.gcode")
     os.utime(tree.data / "gcodes/benchy.gcode", (1.0, 2.5))
-    _other_disk(monkeypatch)
+    other_disk(monkeypatch)
     assert tree.move("gcodes/benchy.gcode", "config/b.gcode").item.modified == 2.5
     assert tree.move("gcodes/parts", "config").action == "move_dir"
     tree.move("gcodes/link", "config/link")
@@ -426,10 +415,63 @@ def test_move_to_another_disk(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> No
     assert not tree.leftovers()
 
 
+def test_move_from_a_stick(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is hidden on a stick comes along: nothing is deleted that wasn't copied."""
+    tree.link("gcodes/usb", tree.home / "usb")
+    for name in ("a.gcode", ".hidden.cfg", ".thumbs/a.png", ".git/HEAD"):
+        tree.write(f"usb/project/{name}", name)
+    other_disk(monkeypatch)
+    tree.move("gcodes/usb/project", "gcodes/project")
+    for name in ("a.gcode", ".hidden.cfg", ".thumbs/a.png", ".git/HEAD"):
+        assert tree.read(f"gcodes/project/{name}") == name
+    assert not (tree.home / "usb/project").exists()
+
+
+def test_move_of_what_cannot_be_copied(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with a pipe in it stays where it is."""
+    os.mkfifo(tree.data / "gcodes/parts/pipe")
+    other_disk(monkeypatch)
+    assert _refused(lambda: tree.move("gcodes/parts", "config/parts"))[0] == 400
+    assert tree.has("gcodes/parts/gear.gcode")
+    assert not tree.has("config/parts")
+
+
+def test_what_comes_while_a_folder_is_moved(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is put into a folder after it was copied isn't deleted with it, and that is said."""
+    other_disk(monkeypatch)
+    rename = Path.rename
+
+    def late(path: Path, target: Path) -> Path:
+        tree.write("printer_data/gcodes/parts/late.gcode", "late")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    status, text = _refused(lambda: tree.move("gcodes/parts", "config/parts"))
+    assert (status, "meanwhile" in text) == (503, True)
+    assert tree.read("gcodes/parts/late.gcode") == "late"
+    assert tree.has("config/parts/gear.gcode")
+    assert not tree.has("gcodes/parts/gear.gcode")
+
+
+def test_copy_of_what_goes(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes while its folder is copied is left out, and the rest is there."""
+    tree.write("printer_data/gcodes/parts/a.gcode", "a")
+    lstat = Path.lstat
+
+    def go(path: Path) -> os.stat_result:
+        if path.name == "a.gcode":
+            path.unlink(missing_ok=True)
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", go)
+    tree.copy("gcodes/parts", "gcodes/copy")
+    assert [path.name for path in (tree.data / "gcodes/copy").iterdir()] == ["gear.gcode"]
+
+
 def test_move_to_another_disk_that_fails(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the other disk fails half-way the original stays, and nothing is left there."""
     tree.write("printer_data/gcodes/parts/z.gcode", "z")
-    _other_disk(monkeypatch)
+    other_disk(monkeypatch)
     _fail(monkeypatch, "fsync", errno.EIO, after=1)
     assert _refused(lambda: tree.move("gcodes/parts", "config/parts"))[0] == 503
     assert tree.has("gcodes/parts/gear.gcode")

@@ -296,6 +296,24 @@ def test_links_to_the_loaded_file(server: FileServer, tmp_path: Path) -> None:
     assert (tmp_path / "gcodes" / "a.gcode").read_text() == "G28"
 
 
+def test_told_in_order(server: FileServer) -> None:
+    """Folders that are made for a file are told of before it, each once."""
+    send(server, b"x", "a.gcode", path="new/inner")
+    send(server, b"x", "b.gcode", path="new/inner")
+    assert [(change.action, change.item.path) for change in server.changes] == [
+        ("create_dir", "new"),
+        ("create_dir", "new/inner"),
+        ("create_file", "new/inner/a.gcode"),
+        ("create_file", "new/inner/b.gcode"),
+    ]
+
+
+def test_control_characters(server: FileServer) -> None:
+    """A name that breaks lines wherever it is shown is refused."""
+    with pytest.raises(BadRequest, match="another name"):
+        send(server, b"x", "a\r\nb.gcode")
+
+
 def test_klippy_that_cannot_say(server: FileServer) -> None:
     """While it isn't known what the printer uses, jobs aren't overwritten, and its configuration can be."""
     server.guard.problem = FileInUseUnknown("it hangs")
@@ -313,6 +331,18 @@ def test_turns() -> None:
     assert [turn.done for _, turn in waiting] == [True, True, True, True, False]
     turns.leave("b")
     assert waiting[4][1].done
+
+
+def test_one_who_takes_all_turns() -> None:
+    """However many somebody has waiting, others have their turns, and may wait for them."""
+    turns = Turns(4, 2, 8, 3)
+    for _ in range(5):
+        turns.wait("a")
+    with pytest.raises(Unavailable):
+        turns.wait("a")
+    assert [start(turns.wait("b")).done for _ in range(3)] == [True, True, False]
+    turns.leave("a")
+    assert [start(turns.wait("b")).done for _ in range(2)] == [False, False]
 
 
 def test_turns_of_nobody_in_particular() -> None:
@@ -341,6 +371,13 @@ def test_package(server: FileServer, tmp_path: Path, name: str) -> None:
     assert uploaded.print_started is True
     assert server.names() == ["x", "x/.thumbs", "x/.thumbs/Würfel 1.png", "x/Würfel 1.gcode"]
     assert (tmp_path / "gcodes/x/.thumbs/Würfel 1.png").read_bytes() == b"\x89PNG"
+
+
+def test_package_with_a_broken_picture(server: FileServer) -> None:
+    """A package whose picture can't be read is as good as one without."""
+    broken = package(compression=zipfile.ZIP_STORED).replace(b"\x89PNG", b"\x88PNG")
+    assert send(server, broken, "a.ufp", print="true").print_started is True
+    assert server.names() == ["a.gcode"]
 
 
 def test_package_elsewhere(server: FileServer) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
+import pytest
 from attrs import define, field
 
 from txraker.events import FileChange
@@ -101,3 +104,15 @@ class Tree:
     def leftovers(self) -> list[Path]:
         """Return what looks like files that aren't whole."""
         return list(self.home.rglob(".txraker-*"))
+
+
+def other_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every move be one to another disk."""
+    rename = os.rename
+
+    def refuse(source: Any, target: Any, **folders: int) -> None:
+        if folders:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", refuse)

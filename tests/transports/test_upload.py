@@ -104,11 +104,11 @@ def test_what_is_no_gcode(server: FileServer, parts: tuple[bytes, ...]) -> None:
 
 
 def test_overwritten(server: FileServer, tmp_path: Path) -> None:
-    """An upload replaces what was there, and others are told so; the answer has the documented word."""
+    """An upload replaces what was there; all are told the documented word."""
     (tmp_path / "gcodes" / "a.gcode").write_text("old and longer")
     answer = Wire(server.site).upload(file())
     assert json.loads(answer.body)["action"] == "create_file"
-    assert server.changes[0].action == "modify_file"
+    assert server.changes[0].action == "create_file"
     assert (tmp_path / "gcodes" / "a.gcode").read_bytes() == b"G28\n"
 
 
@@ -395,8 +395,7 @@ def test_other_methods(server: FileServer, method: str, status: int) -> None:
 
 def test_defect(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A defect of ours is reported, told as an incident, and leaves nothing behind."""
-    monkeypatch.setattr(server, "guard", None)
-    monkeypatch.setattr(server.uploads, "_guard", None)
+    monkeypatch.setattr(server.uploads, "_changes", None)
     assert Wire(server.site).upload(file()).status == 500
     assert len(server.faults.seen) == 1
     assert server.names() == []

@@ -10,6 +10,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
@@ -101,7 +102,8 @@ def _in_folder(rules: Rules, folder: Path, place: Place) -> Iterator[_Member]:
     for path, _ in walk(folder, may_read):
         real = Path(os.path.realpath(path))
         if rules.allows(str(real)) and real.is_file():
-            yield _member(real, f"{place}/{path.relative_to(folder)}")
+            with suppress(FileNotFoundError):  # it has gone meanwhile
+                yield _member(real, f"{place}/{path.relative_to(folder)}")
 
 
 def _member(path: Path, name: str) -> _Member:

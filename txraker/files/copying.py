@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import IO
@@ -53,25 +54,33 @@ class Copying:
             finally:
                 part.discard()
 
-    def tree(self, path: Path, target: Path, may_copy: Callable[[str], bool]) -> None:
-        """Copy a folder with all that ``may_copy``, links as links. Nothing is at ``target``."""
+    def tree(self, path: Path, target: Path, may_copy: Callable[[str], bool]) -> list[Path]:
+        """Copy a folder with all that ``may_copy``, links as links, and return what was copied in it.
+
+        Nothing is at ``target``. What goes meanwhile is left out.
+        """
         found = list(walk(path, may_copy))
         check_space(target.parent, sum(size for _, size in found))
         with partial_folder(target.parent) as part:
-            for inner, _ in found:
-                self._copy_inner(inner, part / inner.relative_to(path))
+            copied = [inner for inner, _ in found if self._copy_inner(inner, part / inner.relative_to(path))]
             _like(part, path.stat())
             part.rename(target)
+        return copied
 
-    def _copy_inner(self, path: Path, target: Path) -> None:
-        about = path.lstat()
-        if stat.S_ISLNK(about.st_mode):
-            target.symlink_to(os.readlink(path))
-        elif stat.S_ISDIR(about.st_mode):
-            target.mkdir()
-            target.chmod(stat.S_IMODE(about.st_mode) | stat.S_IRWXU)
-        else:
-            self._copy_new(path, target)
+    def _copy_inner(self, path: Path, target: Path) -> bool:
+        """Copy what is in a folder; say whether it was there."""
+        try:
+            about = path.lstat()
+            if stat.S_ISLNK(about.st_mode):
+                target.symlink_to(os.readlink(path))
+            elif stat.S_ISDIR(about.st_mode):
+                target.mkdir()
+                target.chmod(stat.S_IMODE(about.st_mode) | stat.S_IRWXU)
+            else:
+                self._copy_new(path, target)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _copy_new(self, path: Path, target: Path) -> None:
         """Copy a file into a folder that nobody sees yet."""
@@ -90,21 +99,23 @@ class Copying:
 def walk(folder: Path, may_read: Callable[[str], bool]) -> Iterator[tuple[Path, int]]:
     """Yield everything in a folder that ``may_read``, with its size (bytes), a folder before what is in it.
 
-    Links aren't followed. What is neither file, folder nor link is left out.
+    Links aren't followed. What is neither file, folder nor link is left out, and so is what goes meanwhile.
+    Raises FileNotFoundError when the folder itself isn't there.
     """
-    waiting = [folder]
+    waiting = [os.scandir(folder)]
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
+        with waiting.pop() as entries:
             found = sorted(entries, key=lambda entry: entry.name)
         for entry in found:
-            about = entry.stat(follow_symlinks=False)
-            if not may_read(entry.path):
-                continue
-            if stat.S_ISDIR(about.st_mode):
-                waiting.append(Path(entry.path))
-                yield Path(entry.path), 0
-            elif stat.S_ISREG(about.st_mode) or stat.S_ISLNK(about.st_mode):
-                yield Path(entry.path), about.st_size
+            with suppress(FileNotFoundError):
+                about = entry.stat(follow_symlinks=False)
+                if not may_read(entry.path):
+                    continue
+                if stat.S_ISDIR(about.st_mode):
+                    waiting.append(os.scandir(entry.path))
+                    yield Path(entry.path), 0
+                elif stat.S_ISREG(about.st_mode) or stat.S_ISLNK(about.st_mode):
+                    yield Path(entry.path), about.st_size
 
 
 def _like(path: Path, about: os.stat_result) -> None:

@@ -105,6 +105,8 @@ class Rules:
         for name, path in self.reserved.items():
             if is_below(real, path):
                 raise Forbidden(f"Access to '{place}' forbidden by reserved path '{name}'")
+        if _is_in_git(real):
+            raise Forbidden("Access to .git folders is forbidden")
         if not self._is_ours(real):
             raise Forbidden(f"'{place}' is a link that leads out of the root '{place.root.name}'")
 
@@ -122,7 +124,8 @@ class Rules:
 
     def allows(self, real: str) -> bool:
         """Say whether a real path may be reached."""
-        return not any(is_below(real, path) for path in self.reserved.values()) and self._is_ours(real)
+        is_reserved = any(is_below(real, path) for path in self.reserved.values())
+        return not is_reserved and not _is_in_git(real) and self._is_ours(real)
 
     def entries(self, folder: Path, place: Place) -> list[Entry]:
         """Return what is in a folder, in no order. Raises ApiError.
@@ -238,6 +241,10 @@ def no_folder(place: Place) -> BadRequest:
 def nothing_at(place: Place) -> BadRequest:
     """Return what is wrong when nothing is there. Contract: Moonraker 0.11.0 as measured."""
     return BadRequest(f"File {place} does not exist")
+
+
+def _is_in_git(real: str) -> bool:
+    return f"/{GIT}/" in f"{real}/"
 
 
 def _names(real: str, folder: str) -> list[str]:

@@ -10,12 +10,13 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import define, field, frozen
 
-from txraker.errors import BadRequest, MethodNotAllowed
+from txraker.errors import BadRequest, MethodNotAllowed, Unavailable
 from txraker.events import FileAction, FileChange, FileItem, SourceItem
 from txraker.files.copying import Copying
 from txraker.files.disk import (
@@ -39,10 +40,16 @@ class Order:
     """On whose behalf something is changed.
 
     ``may_write`` says whether they may write in a root, ``loaded`` is the file the printer uses, or None.
+    ``may_copy`` says that there is time to move something to another disk, which is to copy it.
     """
 
     may_write: Callable[[str], bool]
     loaded: Place | None = None
+    may_copy: bool = True
+
+
+class OtherDisk(Exception):
+    """Something can't be moved without being copied; nothing was changed yet."""
 
 
 @define(eq=False)
@@ -98,7 +105,10 @@ class Operations:
         return FileChange("delete_file", _gone(place))
 
     def move(self, source: Place, dest: Place, order: Order) -> FileChange:
-        """Move a file, folder or link to another name, or into a folder that is there. Raises ApiError."""
+        """Move a file, folder or link to another name, or into a folder that is there.
+
+        Raises ApiError and OtherDisk.
+        """
         rules = self._disk.rules()
         if not source.root.is_writable:
             raise BadRequest(f"Source path is read-only, cannot move: {source.root.name}")
@@ -113,7 +123,7 @@ class Operations:
         if path != target:
             self._check_unused(rules, path, source, order)
             self._check_unused(rules, target, target_place, order)
-            self._rename(rules, path, target, source, target_place)
+            self._rename(path, target, source, target_place, order)
         action: FileAction = "move_dir" if target.is_dir() else "move_file"
         origin = SourceItem(source.root.name, source.relative)
         return FileChange(action, item_at(target, target_place, rules), origin)
@@ -153,7 +163,7 @@ class Operations:
             self.copying.tree(path, target, rules.allows)
         return FileChange("create_dir", item_at(target, dest, rules))
 
-    def _rename(self, rules: Rules, path: Path, target: Path, source: Place, dest: Place) -> None:
+    def _rename(self, path: Path, target: Path, source: Place, dest: Place, order: Order) -> None:
         is_folder = path.is_dir() and not path.is_symlink()
         if is_folder and is_below(str(target), str(path)):
             raise BadRequest(f"Cannot move a directory '{source}' into itself '{dest}'.")
@@ -170,12 +180,14 @@ class Operations:
             except OSError as problem:
                 if problem.errno != errno.EXDEV:
                     raise
-                self._move_to_other_disk(rules, path, target, old)
+                if not order.may_copy:
+                    raise OtherDisk from None
+                self._move_to_other_disk(path, target, old, source)
 
-    def _move_to_other_disk(self, rules: Rules, path: Path, target: Path, old: int) -> None:
+    def _move_to_other_disk(self, path: Path, target: Path, old: int, source: Place) -> None:
         if path.is_dir() and not path.is_symlink():
-            self.copying.tree(path, target, rules.allows)
-            shutil.rmtree(path.name, dir_fd=old)
+            _refuse_special(path, source)
+            _delete_copied(self.copying.tree(path, target, lambda _: True), path, source)
             return
         if path.is_symlink():
             os.symlink(os.readlink(path), target)
@@ -242,6 +254,35 @@ def _into(rules: Rules, path: Path, source: Place, dest: Place, *, overwrite: bo
     if os.path.lexists(taken) and not (overwrite and taken.is_file()):
         raise BadRequest(f"Destination path '{inner}' already exists")
     return inner
+
+
+def _refuse_special(folder: Path, place: Place) -> None:
+    for inner in folder.rglob("*"):
+        mode = inner.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
+            raise BadRequest(f"'{place}' holds a pipe, socket or device, which can't go to another disk")
+
+
+def _delete_copied(copied: Sequence[Path], folder: Path, place: Place) -> None:
+    """Delete what is somewhere else now, and nothing that came meanwhile."""
+    for path in reversed(copied):
+        with suppress(FileNotFoundError):
+            if path.is_dir() and not path.is_symlink():
+                _delete_if_empty(path)
+            else:
+                path.unlink()
+    if not _delete_if_empty(folder):
+        raise Unavailable(f"'{place}' was copied, but what came into it meanwhile is still there")
+
+
+def _delete_if_empty(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except OSError as problem:
+        if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
 
 
 def _delete_folder(path: Path, folder: int, place: Place, *, force: bool) -> None:

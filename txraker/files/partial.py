@@ -179,9 +179,9 @@ def partial_folder(parent: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def make_folders(folder: Path) -> None:
-    """Make a folder, and those it is in, if they aren't there. Raises ApiError."""
-    missing = []
+def make_folders(folder: Path) -> list[Path]:
+    """Make a folder, and those it is in, if they aren't there; return what was made. Raises ApiError."""
+    missing, new = [], []
     while not folder.exists():
         missing.append(folder)
         folder = folder.parent
@@ -191,6 +191,8 @@ def make_folders(folder: Path) -> None:
                 made.mkdir()
                 made.chmod(0o755)
                 _sync_folder(made.parent)
+                new.append(made)
+    return new
 
 
 def remove_leftovers(folders: Iterable[Path], now: float) -> list[Path]:

@@ -12,6 +12,9 @@ from txraker.errors import BadRequest, Forbidden, NotFound
 LONGEST_PATH = 4096
 """Characters of a path, as Linux has it."""
 
+DEEPEST = 64
+"""Names in a path."""
+
 LONGEST_NAME = 255
 """Bytes of one name in it."""
 
@@ -112,6 +115,8 @@ class Roots:
 def names_of(path: str) -> tuple[str, ...]:
     """Return the names in a path. Raises BadRequest when one of them is special, or can't be a file's."""
     names = tuple(name for name in path.split("/") if name)
+    if len(names) > DEEPEST:
+        raise BadRequest(f"A path has at most {DEEPEST} names")
     for name in names:
         if name in (".", ".."):
             raise BadRequest(f"'{name}' can't be part of a path")

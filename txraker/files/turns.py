@@ -10,14 +10,16 @@ from txraker.errors import Unavailable
 
 @define(eq=False)
 class Turns:
-    """At most ``most`` at once, ``most_of_one`` of them for the same somebody; ``most_waiting`` others wait.
+    """At most ``most`` at once, ``most_of_one`` of them for the same somebody.
 
-    Somebody is None who isn't to be told from others.
+    ``most_waiting`` others wait, and no more than ``most_waiting_of_one`` for the same somebody. Somebody is
+    None who isn't to be told from others.
     """
 
     _most: int = 4
     _most_of_one: int = 2
-    _most_waiting: int = 16
+    _most_waiting: int = 32
+    _most_waiting_of_one: int = 12
     _busy: list[str | None] = field(factory=list, init=False)
     _waiting: list[tuple[str | None, Deferred[None]]] = field(factory=list, init=False)
 
@@ -26,11 +28,12 @@ class Turns:
 
         Raises Unavailable when too many wait.
         """
-        if len(self._waiting) >= self._most_waiting:
-            raise Unavailable("Too many uploads are waiting: try again later")
         turn: Deferred[None] = Deferred(self._forget)
         self._waiting.append((who, turn))
         self._go_on()
+        if not turn.called and self._are_too_many(who):
+            self._forget(turn)
+            raise Unavailable("Too many uploads are waiting: try again later")
         return turn
 
     def leave(self, who: str | None) -> None:
@@ -46,6 +49,10 @@ class Turns:
                 self._waiting.remove(entry)
                 self._busy.append(who)
                 turn.callback(None)
+
+    def _are_too_many(self, who: str | None) -> bool:
+        of_same = 0 if who is None else sum(waiting == who for waiting, _ in self._waiting)
+        return len(self._waiting) > self._most_waiting or of_same > self._most_waiting_of_one
 
     def _forget(self, turn: Deferred[None]) -> None:
         self._waiting = [entry for entry in self._waiting if entry[1] is not turn]

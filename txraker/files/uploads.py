@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -21,10 +22,10 @@ from txraker.api.caller import Caller, Role
 from txraker.api.dispatch import permit
 from txraker.errors import ApiError, BadRequest, ChecksumMismatch, Forbidden
 from txraker.events import FileChange, FileItem
+from txraker.files.changes import Changes
 from txraker.files.disk import Disk
 from txraker.files.gcodes import GCODES, is_printable
-from txraker.files.guard import loaded_place
-from txraker.files.operations import Order
+from txraker.files.operations import Order, item_at
 from txraker.files.partial import (
     PartialFile,
     check_space,
@@ -34,10 +35,9 @@ from txraker.files.partial import (
     told,
 )
 from txraker.files.places import Place, Roots, must_be_writable, names_of
-from txraker.files.rights import role_to_write, writes_of
+from txraker.files.rights import role_to_write
 from txraker.files.turns import Turns
 from txraker.files.ufp import SUFFIX, extract_model, extract_thumbnail
-from txraker.interfaces import IFileGuard
 from txraker.reactor import OffThread
 
 FIELDS = frozenset({"root", "path", "checksum", "print"})
@@ -78,15 +78,14 @@ class Wish:
 class Uploads:
     """Receives files for one printer.
 
-    ``changed`` is told of each new file, ``start_print`` starts a job by its path in ``gcodes`` or raises
-    ApiError, and ``audit`` is told who has sent what. A file has at most ``largest`` bytes.
+    ``start_print`` starts a job by its path in ``gcodes`` or raises ApiError, and ``audit`` is told who has
+    sent what. A file has at most ``largest`` bytes.
     """
 
     _roots: Roots
     _disk: Disk
-    _guard: IFileGuard
+    _changes: Changes
     _off_thread: OffThread
-    _changed: Callable[[FileChange], None]
     _start_print: Callable[[str], Awaitable[None]]
     _audit: Callable[[AuditEntry], None]
     largest: int
@@ -115,7 +114,7 @@ class Uploads:
         """Return what is wanted with a file of a name. Raises ApiError."""
         folder = self._roots.place(fields.get("path", ""), within=fields.get("root", GCODES))
         names = names_of(name)
-        if not names or is_partial(names[-1]):
+        if not names or is_partial(names[-1]) or not name.isprintable():
             raise BadRequest("The file needs another name")
         place = Place(folder.root, (*folder.parts, *names))
         self._permit(place, caller)
@@ -128,17 +127,15 @@ class Uploads:
         note = partial(audit_entry, caller=caller, arguments=_shown(wish), call=CALL)
         self._audit(note("asked"))
         try:
-            loaded = await loaded_place(self._guard, self._roots, [wish.place])
-            order = Order(writes_of(caller, self._roots), loaded)
-            item, is_new = await self._off_thread(partial(self._put, file, name, wish, order))
+            work = partial(self._put, file, name, wish)
+            *_, change = await self._changes.make(caller, [wish.place], work)
         except ApiError as error:
             self._audit(note("failed", status=error.http_status))
             raise
-        self._changed(FileChange("create_file" if is_new else "modify_file", item))
         if not wish.is_gcode:
-            return Uploaded(item)
+            return Uploaded(change.item)
         is_started = wish.wants_print and await self._print(wish.place)
-        return Uploaded(item, print_started=is_started, print_queued=False)
+        return Uploaded(change.item, print_started=is_started, print_queued=False)
 
     def _permit(self, place: Place, caller: Caller) -> None:
         try:
@@ -155,40 +152,49 @@ class Uploads:
             return False
         return True
 
-    def _put(self, file: PartialFile, name: str, wish: Wish, order: Order) -> tuple[FileItem, bool]:
-        """Check a file and put it in place; in a worker thread. Say whether there was none before."""
+    def _put(self, file: PartialFile, name: str, wish: Wish, order: Order) -> list[FileChange]:
+        """Check a file and put it in place; in a worker thread. Return what is new, the file last."""
         if wish.checksum is not None and wish.checksum != file.checksum:
             raise ChecksumMismatch(f"The checksum is {file.checksum}, and {wish.checksum[:64]} was expected")
         target = self._disk.locate_to_write(wish.place, order.may_write)
         if order.loaded is not None and target == self._disk.locate(order.loaded):
             raise Forbidden("File is loaded, upload not permitted")
-        if wish.folder.parts:
-            make_folders(self._disk.locate_to_write(wish.folder, order.may_write))
+        made = self._make_folders(wish.folder, order)
         with told("The folder can't be looked into"):
-            is_new = not os.path.lexists(target)
             if not target.parent.is_dir():
                 raise BadRequest(f"The folder '{wish.place.parent}' doesn't exist")
             if target.is_dir():
                 raise BadRequest(f"'{wish.place}' is a folder")
         is_package = _is_package(name, wish)
         about = self._unpack(file, wish, target, order) if is_package else file.publish(target)
-        place = wish.place
-        item = FileItem(
-            place.root.name, place.relative, about.st_mtime, about.st_size, place.root.permissions
-        )
-        return item, is_new
+        place, permissions = wish.place, wish.place.root.permissions
+        item = FileItem(place.root.name, place.relative, about.st_mtime, about.st_size, permissions)
+        return [*made, FileChange("create_file", item)]
+
+    def _make_folders(self, folder: Place, order: Order) -> list[FileChange]:
+        """Make a folder and those it is in, if need be; return what was made, as clients are told of it."""
+        if not folder.parts:
+            return []
+        made = make_folders(self._disk.locate_to_write(folder, order.may_write))
+        places = [Place(folder.root, folder.parts[: len(folder.parts) - up]) for up in range(len(made))]
+        rules = self._disk.rules()
+        return [
+            FileChange("create_dir", item_at(path, place, rules))
+            for path, place in zip(made, reversed(places), strict=True)
+        ]
 
     def _unpack(self, package: PartialFile, wish: Wish, target: Path, order: Order) -> os.stat_result:
-        """Put what is in a package in place; its picture goes to where those of its folder are."""
+        """Put what is in a package in place; its picture, if it can be had, where those of its folder are."""
         model = extract_model(package, package.path.parent, self.largest)
         try:
             about = model.publish(target)
         finally:
             model.discard()
-        picture = extract_thumbnail(package)
-        if picture is not None:
-            place = wish.place.parent.child(".thumbs").child(f"{target.stem}.png")
-            _put_picture(picture, self._disk.locate_to_write(place, order.may_write))
+        with suppress(ApiError):
+            picture = extract_thumbnail(package)
+            if picture is not None:
+                place = wish.place.parent.child(".thumbs").child(f"{target.stem}.png")
+                _put_picture(picture, self._disk.locate_to_write(place, order.may_write))
         package.discard()
         return about
 

@@ -18,6 +18,7 @@ from txraker.config.options import FileManagerOptions
 from txraker.errors import BadRequest
 from txraker.events import FileChange, FileListChanged
 from txraker.faults import FaultReport, run_aside
+from txraker.files.changes import Changes
 from txraker.files.defaults import CONFIG, default_link_targets, default_roots, reserved_paths
 from txraker.files.disk import Disk
 from txraker.files.guard import PrinterGuard
@@ -37,8 +38,11 @@ from txraker.transports.web.download import Downloads
 
 MIB = 1024 * 1024
 
-WRITERS = 2
-"""Changes of files at once: each may hold a thread for minutes, which nothing else waits for."""
+WRITERS = 4
+"""Changes of files at once that are done soon, unless the disk hangs; an upload is put in place by one."""
+
+COPIERS = 2
+"""Copies and archives at once: each may hold a thread for minutes."""
 
 
 UPLOADER = Caller(Transport.UNIX, "an upload", TRUSTED)
@@ -125,6 +129,14 @@ def load_file_manager(
             warn,
             report_fault,
         )
+    changes = Changes(
+        roots,
+        guard,
+        OwnThreads(reactor, WRITERS, "txraker-files"),
+        OwnThreads(reactor, COPIERS, "txraker-copies"),
+        tell,
+        quiet,
+    )
     library = Library(
         reactor,
         Shelf(namespaces, reactor, report_fault),
@@ -155,18 +167,15 @@ def load_file_manager(
         lambda: FileManager(
             roots,
             disk,
-            guard,
+            changes,
             klippy,
             events,
             off_thread(reactor),
-            OwnThreads(reactor, WRITERS, "txraker-files"),
             reactor,
-            tell,
             report_fault,
             library.of_files,
-            quiet,
         ),
     )
     dispatcher.add(endpoints_of(MetadataEndpoints(library, roots)))
-    uploads = Uploads(roots, disk, guard, off_thread(reactor), tell, start_print, audit, largest_upload * MIB)
+    uploads = Uploads(roots, disk, changes, off_thread(reactor), start_print, audit, largest_upload * MIB)
     return Files(roots, uploads, Downloads(roots, disk, logs), delete, library, watcher, report_fault)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -19,23 +18,20 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from txraker.api.caller import Caller, Transport
-from txraker.api.dispatch import permit
 from txraker.api.endpoint import DELETE, GET, POST, endpoint
 from txraker.components.file_manager.answers import Directory, Metadata, RootDetails, Zipped
 from txraker.errors import ApiError, BadRequest
 from txraker.events import Events, FileChange, FileItem, KlippyIdentified
 from txraker.faults import FaultReport, run_aside
 from txraker.files.archive import Archiver
-from txraker.files.claims import Claims
+from txraker.files.changes import Changes
 from txraker.files.defaults import klipper_roots
 from txraker.files.disk import Disk
 from txraker.files.gcodes import GCODES, is_printable
-from txraker.files.guard import loaded_place
 from txraker.files.listing import FileInfo, contents_of, files_of
 from txraker.files.operations import Operations, Order
 from txraker.files.places import Place, Root, Roots
-from txraker.files.rights import role_to_write, writes_of
-from txraker.interfaces import IComponent, IFileGuard, IKlippy
+from txraker.interfaces import IComponent, IKlippy
 from txraker.reactor import OffThread
 
 FolderMetadata = Callable[[Sequence[FileInfo]], Awaitable[Metadata]]
@@ -54,26 +50,20 @@ async def no_metadata(_files: Sequence[FileInfo]) -> Metadata:
 class FileManager:
     """Answers for the files of one printer.
 
-    ``reads`` and ``writes`` run work in other threads; what is written may take minutes. ``wall_clock`` gives
-    Unix time. ``changed`` is told of each change once, when it is done; others are ``quiet`` about its places
-    as long as it lasts.
+    ``reads`` runs work in other threads; ``wall_clock`` gives Unix time.
     """
 
     _roots: Roots
     _disk: Disk
-    _guard: IFileGuard
+    _changes: Changes
     _klippy: IKlippy
     _events: Events
     _reads: OffThread
-    _writes: OffThread
     _wall_clock: IReactorTime
-    _changed: Callable[[FileChange], None]
     _report_fault: FaultReport
     _metadata: FolderMetadata = no_metadata
-    _quiet: Callable[[Sequence[Place]], AbstractContextManager[None]] = lambda _: nullcontext()
     _operations: Operations = field(init=False)
     _archiver: Archiver = field(init=False)
-    _claims: Claims = field(factory=Claims, init=False)
 
     name = "file_manager"
 
@@ -86,7 +76,7 @@ class FileManager:
 
     async def stop(self) -> None:
         self._operations.copying.stop()
-        await self._claims.ended()
+        await self._changes.ended()
 
     @endpoint("server.files.list", GET, "/server/files/list")
     async def list_files(
@@ -161,7 +151,8 @@ class FileManager:
     ) -> FileChange:
         """Copy a file or a folder. A file of that name is overwritten, a folder isn't."""
         origin, place = self._roots.place(source), self._roots.place(dest)
-        return await self._change(caller, (place,), partial(self._operations.copy, origin, place))
+        work = partial(self._operations.copy, origin, place)
+        return await self._change(caller, (place,), work, is_long=True)
 
     @endpoint("server.files.zip", POST, "/server/files/zip", audit=("dest", "items"))
     async def zip(
@@ -181,7 +172,7 @@ class FileManager:
         place = self._roots.place(dest or self._new_archive())
         places = [self._roots.place(item) for item in items]
         work = partial(self._archiver.zip, place, places, store_only=store_only)
-        change = await self._change(caller, (place,), work)
+        change = await self._change(caller, (place,), work, is_long=True)
         return Zipped(change.item)
 
     @endpoint(
@@ -199,22 +190,15 @@ class FileManager:
         return await self._change(caller, (place,), partial(self._operations.delete_file, place))
 
     async def _change(
-        self, caller: Caller, places: Sequence[Place], work: Callable[[Order], FileChange]
+        self,
+        caller: Caller,
+        places: Sequence[Place],
+        work: Callable[[Order], FileChange],
+        *,
+        is_long: bool = False,
     ) -> FileChange:
         """Change something at ``places``, and tell of it. Raises ApiError."""
-        for place in places:
-            permit(role_to_write(place.root.name), caller, f"Writing to {place.root.name}")
-        claim = self._claims.make(places)
-        await claim.ready
-        try:
-            loaded = await loaded_place(self._guard, self._roots, places)
-            order = Order(writes_of(caller, self._roots), loaded)
-            with self._quiet(places):
-                change = await self._writes(partial(work, order))
-                if not _is_nothing(change):
-                    self._changed(change)
-        finally:
-            self._claims.release(claim)
+        (change,) = await self._changes.make(caller, places, lambda order: [work(order)], is_long=is_long)
         return change
 
     def _new_archive(self) -> str:
@@ -232,7 +216,7 @@ class FileManager:
         for root, change in await self._reads(partial(_look_for_roots, Path(path))):
             if root not in self._roots:
                 self._roots.put(root)
-                self._changed(change)
+                self._changes.tell(change)
 
 
 def _look_for_roots(path: Path) -> list[tuple[Root, FileChange]]:
@@ -243,9 +227,3 @@ def _look_for_roots(path: Path) -> list[tuple[Root, FileChange]]:
         item = FileItem(root.name, ".", about.st_mtime, about.st_size, root.permissions)
         found.append((root, FileChange("root_update", item)))
     return found
-
-
-def _is_nothing(change: FileChange) -> bool:
-    """Say whether something was moved to where it was."""
-    source = change.source_item
-    return source is not None and (source.root, source.path) == (change.item.root, change.item.path)
