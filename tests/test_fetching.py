@@ -11,12 +11,12 @@ from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClie
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
-from twisted.web.client import URI, Agent
+from twisted.web.client import URI
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
 from tests.tools import Outcome, start
-from txraker.fetching import LARGEST, MOST_REDIRECTS, TIME_LIMIT, CannotFetch, WebClient
+from txraker.fetching import LARGEST, MOST_AHEAD, MOST_REDIRECTS, TIME_LIMIT, CannotFetch, WebClient
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -43,6 +43,14 @@ class Line:
         assert self.protocol is not None
         self.protocol.dataReceived(data)
 
+    def go_on(self, data: bytes, most: int) -> int:
+        """Let the server send something again and again, until we hang up; return how many bytes came."""
+        sent = 0
+        while not self.transport.disconnecting and sent < most:
+            self.say(data)
+            sent += len(data)
+        return sent
+
     def close(self) -> None:
         """Let the connection end."""
         assert self.protocol is not None
@@ -67,10 +75,7 @@ class Web:
     client: WebClient = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.client = WebClient(
-            self.clock,  # type: ignore[arg-type]  # no more of a reactor is needed with an agent
-            Agent.usingEndpointFactory(self.clock, self),
-        )
+        self.client = WebClient(self.clock, self)  # type: ignore[arg-type]  # no more of a reactor is needed
 
     def endpointForURI(self, uri: URI) -> Line:  # noqa: N802  # as Twisted calls it
         self.places.append((uri.scheme, uri.host, uri.port))
@@ -195,6 +200,53 @@ def test_too_large(web: Web) -> None:
     with pytest.raises(CannotFetch, match="more than"):
         reading.result()
     assert web.lines[0].transport.disconnecting
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X-A: a\r\n"),
+        (b"HTTP/1.1 200 OK\r\nX-A: a\r\n", b" b\r\n"),
+        (b"HTTP/1.1 200 OK\r\nX-A: ", b"a" * 99),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    ],
+    ids=["lines", "folded", "one line", "interim answers"],
+)
+def test_endless_headers(web: Web, first: bytes, then: bytes) -> None:
+    """A server that never comes to its answer's body is hung up on before that takes much memory."""
+    reading = web.read()
+    web.lines[0].say(first)
+    assert web.lines[0].go_on(then, 2 * MOST_AHEAD) <= MOST_AHEAD + len(then)
+    web.lines[0].close()
+    with pytest.raises(CannotFetch, match="headers are too large"):
+        reading.result()
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [(b"", b"5;" + b"x" * 99), (b"0\r\n", b"X-A: a\r\n")], ids=["extension", "trailer"]
+)
+def test_endless_chunks(web: Web, first: bytes, then: bytes) -> None:
+    """A server that says ever more of a chunk, or after the last one, is hung up on as well."""
+    reading = web.read()
+    web.lines[0].say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + first)
+    assert web.lines[0].go_on(then, 2 * MOST_AHEAD) <= MOST_AHEAD + len(then)
+    assert isinstance(reading.error, CannotFetch)
+
+
+def test_headers_with_a_body(web: Web) -> None:
+    """What comes ahead of a body doesn't count what comes with it."""
+    reading = web.read()
+    web.lines[0].say(b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 10_000 + b"\r\n\r\n" + b"x" * MOST_AHEAD)
+    web.lines[0].close()
+    assert reading.result() == b"x" * MOST_AHEAD
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (LARGEST + 1), OK])
+def test_hanging_up(web: Web, answer: bytes) -> None:
+    """A connection that isn't needed any more ends at once, and not when the server agrees."""
+    web.read()
+    web.lines[0].say(answer)
+    assert web.lines[0].transport.disconnected
 
 
 def test_redirect(web: Web) -> None:

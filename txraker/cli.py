@@ -14,7 +14,7 @@ from typing import Final
 
 from txraker.storage.database import StorageError, open_database, path_in, storage_error, transact
 from txraker.storage.migrations import CannotMigrate
-from txraker.storage.moonraker_import import Imported, NoImport, import_moonraker
+from txraker.storage.moonraker_import import Imported, NoImport, import_moonraker, shown
 from txraker.storage.schema import MIGRATIONS
 
 SOURCE: Final = "moonraker-sql.db"
@@ -56,10 +56,10 @@ def import_database(data_path: Path, source: Path) -> Imported:
 def told(imported: Imported) -> Iterator[str]:
     """Yield what was imported, and what wasn't, a line each."""
     for name, count in sorted(imported.namespaces.items()):
-        yield f"namespace {name}: {count} values"
+        yield f"namespace {shown(name)}: {count} values"
     for name in imported.users:
         yield f"user {name}, whose password stays"
-    yield "the API key" if imported.api_key else "no API key: there was none"
+    yield "the API key" if imported.api_key else "no API key"
     yield f"{imported.jobs} jobs and {imported.totals} totals of the history"
     for reason in imported.left:
         yield f"left out: {reason}"

@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
-from attrs import define, field
+from attrs import Factory, define, field
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IResponse
+from twisted.web.iweb import IAgentEndpointFactory, IResponse
+from zope.interface import implementer
 
 from txraker.reactor import Reactor
+
+if TYPE_CHECKING:
+    from twisted.web.client import URI
 
 TIME_LIMIT = 10.0
 """Seconds until an answer must be here, redirects included."""
 
 MOST_REDIRECTS = 3
 
+MOST_AHEAD = 64 * 1024
+"""Bytes ahead of an answer's body: its headers, and interim answers before it."""
+
 LARGEST = 256 * 1024
-"""Bytes of an answer."""
+"""Bytes of an answer's body."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _KEPT = "%!$&'()*+,;=:@/?"
@@ -38,10 +48,12 @@ class CannotFetch(Exception):
 
 @define(eq=False)
 class WebClient:
-    """Asks web servers by GET; ``agent`` is by default one without lasting connections."""
+    """Asks web servers by GET, each time over a new connection; ``servers`` leads to them."""
 
     _reactor: Reactor
-    _agent: IAgent | None = field(default=None)
+    _servers: IAgentEndpointFactory = field(
+        default=Factory(lambda self: _Servers(self._reactor), takes_self=True)
+    )
 
     async def reaches(self, url: str) -> bool:
         """Return whether a server answers with success at a URL; its answer isn't waited for."""
@@ -99,10 +111,8 @@ class WebClient:
         raise CannotFetch(f"there are more than {MOST_REDIRECTS} redirects")
 
     def _request(self, place: SplitResult) -> Deferred[IResponse]:
-        if self._agent is None:
-            from twisted.web.client import Agent  # noqa: PLC0415  # a megabyte that most never need
+        from twisted.web.client import Agent  # noqa: PLC0415  # a megabyte that most never need
 
-            self._agent = Agent(self._reactor)
         headers = Headers({b"User-Agent": [b"txraker"]})
         if place.username is not None:
             person = f"{unquote(place.username)}:{unquote(place.password or '')}"
@@ -110,7 +120,81 @@ class WebClient:
         server = place.netloc.rpartition("@")[2]
         path, query = quote(place.path or "/", safe=_KEPT), quote(place.query, safe=_KEPT)
         url = urlunsplit((place.scheme, server, path, query, ""))
-        return self._agent.request(b"GET", url.encode("ascii"), headers)
+        way = _Way(self._servers)
+        agent = Agent.usingEndpointFactory(self._reactor, way)
+        answering: Deferred[IResponse] = agent.request(b"GET", url.encode("ascii"), headers)
+        return answering.addCallback(way.answered)
+
+
+@implementer(IAgentEndpointFactory)
+@define(eq=False)
+class _Servers:
+    """Web servers, wherever they are."""
+
+    _reactor: Reactor
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:  # noqa: N802  # Twisted's name
+        from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS  # noqa: PLC0415  # as above
+        from twisted.web.client import BrowserLikePolicyForHTTPS  # noqa: PLC0415  # as above
+
+        endpoint = HostnameEndpoint(self._reactor, uri.host.decode("ascii"), uri.port)
+        if uri.scheme == b"http":
+            return endpoint
+        return wrapClientTLS(BrowserLikePolicyForHTTPS().creatorForNetloc(uri.host, uri.port), endpoint)
+
+
+@implementer(IAgentEndpointFactory, IStreamClientEndpoint)
+@define(eq=False)
+class _Way:
+    """The way to a server, for one request."""
+
+    _servers: IAgentEndpointFactory
+    is_answered: bool = field(default=False, init=False)
+    _endpoint: IStreamClientEndpoint = field(init=False)
+
+    def endpointForURI(self, uri: URI) -> _Way:  # noqa: N802  # Twisted's name
+        self._endpoint = self._servers.endpointForURI(uri)
+        return self
+
+    def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        lines: WrappingFactory[_Line] = WrappingFactory(factory)
+        lines.protocol = partial(_Line, self)
+        connecting: Deferred[Any] = self._endpoint.connect(lines)
+        return connecting.addCallback(lambda line: line.wrappedProtocol)
+
+    def answered(self, response: IResponse) -> IResponse:
+        """Note that the headers are here: what comes now is the body."""
+        self.is_answered = True
+        return response
+
+
+class _Line(ProtocolWrapper):
+    """A connection to a server, which is given up when too much comes ahead of the answer's body.
+
+    Closing it ends it at once, as a server that goes on talking isn't listened to.
+    """
+
+    transport: ITCPTransport
+
+    def __init__(self, way: _Way, factory: WrappingFactory[_Line], protocol: IProtocol) -> None:
+        super().__init__(factory, protocol)
+        self._way = way
+        self._received = 0
+
+    def dataReceived(self, data: bytes) -> None:
+        self._received += len(data)
+        super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted's is untyped
+        if self._received > MOST_AHEAD and not self._way.is_answered:
+            self.loseConnection()
+
+    def loseConnection(self) -> None:
+        self.disconnecting = True
+        self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.disconnecting and not self._way.is_answered:
+            reason = Failure(CannotFetch("its headers are too large"))
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's is untyped
 
 
 class _Body(Protocol):

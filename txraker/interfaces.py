@@ -11,6 +11,8 @@ from zope.interface import Attribute, Interface
 if TYPE_CHECKING:
     import sqlite3
 
+    import msgspec
+
     from txraker.api.caller import Who
     from txraker.api.jsonrpc import Response
     from txraker.events import StatusUpdate
@@ -236,17 +238,39 @@ class INamespaces(Interface):
     def get(namespace: str, key: Sequence[str] = ()) -> Awaitable[Any]:
         """Return an awaitable of a value; without a key that of the whole namespace, an object.
 
-        Raises KeyNotFound, a NotFound, when there is no such namespace, no such key, or it is null.
+        Raises KeyNotFound, a NotFound, when there is no such namespace, no such key, or it is null, and
+        BadRequest when a namespace is too large to be read as a whole.
+        """
+
+    def get_raw(namespace: str, key: Sequence[str] = ()) -> Awaitable[msgspec.Raw]:
+        """Return an awaitable of the same as JSON: what is only handed on isn't decoded, which takes memory.
+
+        Raises what ``get`` raises.
         """
 
     def get_many(namespace: str, names: Collection[str]) -> Awaitable[dict[str, Any]]:
         """Return an awaitable of the values that are there of those names in a namespace."""
+
+    def page(namespace: str, after: str, most: int) -> Awaitable[dict[str, Any]]:
+        """Return an awaitable of the values of the next ``most`` names in a namespace, those after a name.
+
+        They are in the order of their names, as Unicode has it; of an empty page nothing follows.
+        """
 
     def put(namespace: str, key: Sequence[str], value: Any) -> Awaitable[None]:
         """Keep a value, and make the namespace and the objects on the way to it where they are missing."""
 
     def put_many(namespace: str, values: Mapping[str, Any]) -> Awaitable[None]:
         """Keep several values at once, each by its name in the namespace."""
+
+    def rename(namespace: str, beginning: str, other: str) -> Awaitable[None]:
+        """Let all names in a namespace that begin in one way begin in another.
+
+        What was kept by a name that they get is forgotten.
+        """
+
+    def forget(namespace: str, beginning: str) -> Awaitable[None]:
+        """Forget the values of all names in a namespace that begin so."""
 
     def delete(namespace: str, key: Sequence[str]) -> Awaitable[Any]:
         """Forget a value and return an awaitable of it; an empty namespace is forgotten, too.

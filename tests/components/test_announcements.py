@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from tests.components.bench import ComponentBench
-from tests.tools import Logged, caller, result_of
+from tests.tools import Logged, caller, result_of, start
 from txraker.api.caller import Role, Who
 from txraker.components.announcements.component import FETCH_EVERY, FIRST_FETCH, TRY_AGAIN, Announcements
+from txraker.components.announcements.lookout import REST, Lookout
 from txraker.components.announcements.moonlight import FEEDS, Moonlight
 from txraker.components.announcements.options import AnnouncementOptions
 from txraker.components.announcements.rss import LONGEST_TEXT, NotAFeed, read_feed
-from txraker.components.announcements.store import AnnouncementStore
+from txraker.components.announcements.store import MOST_FEEDS, AnnouncementStore
 from txraker.errors import BadRequest, Forbidden, Unavailable
 from txraker.events import AnnouncementDismissed, AnnouncementUpdate, AnnouncementWake
 from txraker.fetching import CannotFetch
@@ -61,6 +63,7 @@ class NewsBench(ComponentBench):
     told: list[tuple[str, list[str]]] = field(factory=list)
     hanging: Deferred[bytes] | None = None
     warnings: ServerWarnings = field(factory=lambda: ServerWarnings(Logged().logger()))
+    lookout: Lookout = field(init=False)
     component: Announcements = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -72,9 +75,11 @@ class NewsBench(ComponentBench):
             AnnouncementUpdate,
             lambda e: self.told.append((e.wire_name, [each.entry_id for each in e.announcements.entries])),
         )
-        moonlight = Moonlight(self.read, self.clock.seconds, self.warnings) if self.is_online else None
         store = AnnouncementStore(self.subscriptions, self.namespaces)
-        self.component = Announcements(self.clock, store, moonlight, self.events, self.faults, lambda: 0.5)
+        moonlight = Moonlight(self.read, self.clock.seconds, self.warnings)
+        self.lookout = Lookout(moonlight, store, self.clock.seconds, self.events)
+        lookout = self.lookout if self.is_online else None
+        self.component = Announcements(self.clock, store, lookout, self.events, self.faults, lambda: 0.5)
         self.serve(self.component)
         self.component.start()
 
@@ -110,9 +115,20 @@ class NewsBench(ComponentBench):
         assert answer == {"entry_id": entry_id}
 
     def update(self) -> bool:
-        """Fetch the feeds and return whether that changed anything."""
+        """Fetch the feeds, when it is time to, and return whether that changed anything."""
+        self.clock.advance(REST)
         modified: bool = self.call("server.announcements.update")["modified"]
         return modified
+
+    def hang(self) -> None:
+        """Let the web answer no more."""
+        self.hanging = Deferred()
+
+    def come_back(self) -> None:
+        """Let the web answer again, first with an empty feed."""
+        hanging, self.hanging = self.hanging, None
+        assert hanging is not None
+        hanging.callback(rss())
 
     def again(self, *, is_online: bool = True) -> NewsBench:
         """Return what there is after a restart."""
@@ -125,7 +141,7 @@ def bench() -> NewsBench:
     """Make announcements of which two are there: klipper's 1 and 2."""
     bench = NewsBench()
     bench.feeds["klipper"] = rss(item(1), item(2, day=18, priority="high"))
-    bench.update()
+    bench.call("server.announcements.update")
     bench.told.clear()
     bench.asked.clear()
     return bench
@@ -211,6 +227,42 @@ def test_regularly() -> None:
     bench.clock.advance(1)
     assert len(bench.asked) == 6
     assert bench.told == [("notify_announcement_update", ["x/klipper/issue/1"])]
+
+
+def test_one_look_at_a_time() -> None:
+    """Who wants the feeds fetched while they are is told what comes of that, and nobody is asked twice."""
+    bench = NewsBench()
+    bench.feeds["klipper"] = rss(item(1))
+    bench.hang()
+    updates = [bench.begin("server.announcements.update") for _ in range(3)]
+    assert not any(update.done for update in updates)
+    bench.come_back()
+    assert [msgspec.to_builtins(update.result())["modified"] for update in updates] == [True] * 3
+    assert bench.asked == [f"{FEEDS}/{name}.xml" for name in ("moonraker", "klipper", "mainsail")]
+    assert len(bench.told) == 1
+
+
+def test_soon_after(bench: NewsBench) -> None:
+    """Who wants the feeds fetched again right away is told what came of it, and nobody is asked."""
+    bench.feeds["klipper"] = rss()
+    bench.clock.advance(REST - 0.1)
+    assert bench.call("server.announcements.update")["modified"] is True
+    assert (bench.asked, bench.ids()) == ([], ["2", "1"])
+    bench.clock.advance(0.1)
+    assert bench.call("server.announcements.update") == {"entries": [], "modified": True}
+
+
+def test_a_look_that_fails(bench: NewsBench) -> None:
+    """What fetched feeds can't be written for isn't fetched again by all who wait for it."""
+    bench.clock.advance(REST)
+    bench.hang()
+    updates = [bench.begin("server.announcements.update") for _ in range(3)]
+    bench.feeds["klipper"] = rss(item(3))
+    bench.namespaces.problem = Unavailable("disk full")
+    bench.come_back()
+    assert isinstance(updates[0].error, Unavailable)
+    assert [msgspec.to_builtins(update.result())["modified"] for update in updates[1:]] == [False] * 2
+    assert len(bench.asked) == 3
 
 
 def test_dismiss(bench: NewsBench) -> None:
@@ -313,6 +365,7 @@ def test_feeds(bench: NewsBench) -> None:
     bench.feeds["fluidd"] = rss(item(9, "fluidd", 29))
     added = bench.call("server.announcements.post_feed", name="Fluidd")
     assert added == {"feed": "fluidd", "action": "added"}
+    assert bench.asked == [f"{FEEDS}/fluidd.xml"]
     assert bench.ids() == ["9", "2", "1"]
     again = bench.again()
     assert again.call("server.announcements.feeds") == {
@@ -333,6 +386,36 @@ def test_a_feed_that_nobody_has(bench: NewsBench) -> None:
     assert len(bench.warnings.texts()) == 1
     bench.call("server.announcements.delete_feed", name="nobodys")
     assert bench.warnings.texts() == []
+
+
+def test_feeds_that_are_added_meanwhile(bench: NewsBench) -> None:
+    """Feeds that are added while others are fetched come after that, each once, unless removed by then."""
+    bench.clock.advance(REST)
+    bench.hang()
+    updating = bench.begin("server.announcements.update")
+    for name in ("fluidd", "gone", "fluidd", "other"):
+        bench.call("server.announcements.post_feed", name=name)
+        if name != "other":
+            bench.call("server.announcements.delete_feed", name=name)
+    bench.call("server.announcements.post_feed", name="fluidd")
+    assert start(bench.lookout.look_at("other")).done
+    assert bench.asked == [f"{FEEDS}/moonraker.xml"]
+    bench.come_back()
+    assert updating.done
+    assert bench.asked[1:3] == [f"{FEEDS}/klipper.xml", f"{FEEDS}/mainsail.xml"]
+    assert sorted(bench.asked[3:]) == [f"{FEEDS}/fluidd.xml", f"{FEEDS}/other.xml"]
+
+
+def test_most_feeds(bench: NewsBench) -> None:
+    """There is a limit to the feeds that are added; one that is there already may be added again."""
+    for number in range(MOST_FEEDS):
+        assert bench.call("server.announcements.post_feed", name=f"feed{number}")["action"] == "added"
+    with pytest.raises(BadRequest, match="No more than 50 feeds"):
+        bench.call("server.announcements.post_feed", name="more")
+    assert bench.call("server.announcements.post_feed", name="feed0")["action"] == "skipped"
+    bench.call("server.announcements.delete_feed", name="feed7")
+    assert bench.call("server.announcements.post_feed", name="more")["action"] == "added"
+    assert len(bench.asked) == MOST_FEEDS + 1
 
 
 @pytest.mark.parametrize("name", ["klipper", "mainsail", "nope"])
@@ -372,6 +455,7 @@ def test_a_subscription_that_ended(bench: NewsBench) -> None:
 def test_removed_while_it_is_fetched(bench: NewsBench) -> None:
     """What arrives from a feed whose subscription ended meanwhile is not taken."""
     bench.call("server.announcements.post_feed", name="fluidd")
+    bench.clock.advance(REST)
     bench.hanging = Deferred()
     updating = bench.begin("server.announcements.update")
     bench.call("server.announcements.delete_feed", name="fluidd")

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 from attrs import define, field
 from twisted.internet.defer import Deferred, execute, fail, succeed
@@ -19,6 +20,7 @@ from tests.tools import Logged, caller, result_of, start
 from txraker.api.caller import Role, Who
 from txraker.api.endpoint import endpoints_of
 from txraker.authorization.accounts import open_accounts
+from txraker.components.database.answers import DatabaseItem
 from txraker.components.database.automatic import FIRST_AFTER, LOOK_EVERY, AutomaticBackups
 from txraker.components.database.component import DatabaseEndpoints, DebugDatabaseEndpoints
 from txraker.errors import ApiError, BadRequest, Forbidden, NotFound, Unavailable
@@ -153,6 +155,15 @@ def test_names_with_dots(bench: DatabaseBench) -> None:
     assert bench.get("n") == {"part 1.gcode": {"size": 5}}
     assert bench.get("n", ["part 1.gcode"]) == {"size": 5}
     assert isinstance(bench.error("server.database.get_item", namespace="n", key="part 1.gcode"), NotFound)
+
+
+def test_handed_on(bench: DatabaseBench) -> None:
+    """What is read isn't decoded on its way: that would take many times its memory."""
+    bench.put("n", "k.k", {"a": [1]})
+    for key in (None, "k", ["k", "k", "a"]):
+        item = bench.begin("server.database.get_item", namespace="n", key=key).result()
+        assert isinstance(item, DatabaseItem)
+        assert isinstance(item.value, msgspec.Raw)
 
 
 def test_list(bench: DatabaseBench) -> None:

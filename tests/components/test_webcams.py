@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
+import msgspec
 import pytest
 from attrs import define, field
+from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from tests.components.bench import ComponentBench
@@ -95,6 +98,33 @@ class WebcamBench(ComponentBench):
             result_of(self.namespaces.put("webcams", [uid], value))
 
 
+@define(eq=False)
+class LateNamespaces(MemoryNamespaces):
+    """Namespaces that take their time to tell what they read."""
+
+    waiting: list[Deferred[None]] = field(factory=list)
+
+    async def get(self, namespace: str, key: Sequence[str] = ()) -> Any:
+        turn: Deferred[None] = Deferred()
+        self.waiting.append(turn)
+        try:
+            return await super().get(namespace, key)
+        finally:
+            await turn
+
+
+@define(eq=False)
+class FullNamespaces(MemoryNamespaces):
+    """Namespaces on a disk that is full, for the time being."""
+
+    is_full: bool = True
+
+    async def put(self, namespace: str, key: Sequence[str], value: Any) -> None:
+        if self.is_full:
+            raise Unavailable("disk full")
+        await super().put(namespace, key, value)
+
+
 @pytest.fixture
 def bench() -> WebcamBench:
     """Make a printer with one camera, `door`, in its configuration."""
@@ -160,6 +190,14 @@ def test_change(bench: WebcamBench) -> None:
     assert len(bench.told) == 3
 
 
+def test_empty_ratio(bench: WebcamBench) -> None:
+    """An aspect ratio that is empty is that by default, in a new camera as in a change."""
+    added = bench.post(name="n", stream_url="/s", aspect_ratio="")
+    assert added["aspect_ratio"] == "4:3"
+    assert bench.post(uid=added["uid"], aspect_ratio="16:9")["aspect_ratio"] == "16:9"
+    assert bench.post(uid=added["uid"], aspect_ratio="")["aspect_ratio"] == "4:3"
+
+
 def test_rename(bench: WebcamBench) -> None:
     """By its uid a camera gets another name and stays the same."""
     added = bench.post(name="n", stream_url="/s")
@@ -200,7 +238,6 @@ def test_missing(bench: WebcamBench, arguments: dict[str, object], missing: str)
         ("rotation", -90),
         ("aspect_ratio", "4x3"),
         ("aspect_ratio", "4.5:3"),
-        ("aspect_ratio", ""),
         ("stream_url", "javascript:alert(1)"),
         ("snapshot_url", " JavaScript:alert(1)"),
         ("stream_url", "java\nscript:alert(1)"),
@@ -305,6 +342,29 @@ def test_instance_is_made_once() -> None:
     assert WebcamBench(namespaces=MemoryNamespaces(rows={"moonraker": {}})).listed()[0]["uid"] != first
 
 
+def test_instance_is_made_for_all() -> None:
+    """Clients that ask at the same time, before there is an id of the installation, are told the same uid."""
+    namespaces = LateNamespaces(rows={"moonraker": {}})
+    bench = WebcamBench(namespaces=namespaces)
+    lists = [bench.begin("server.webcams.list") for _ in range(4)]
+    while namespaces.waiting:
+        namespaces.waiting.pop(0).callback(None)
+    uids = {msgspec.to_builtins(listed.result())["webcams"][0]["uid"] for listed in lists}
+    assert len(uids) == 1
+    assert WebcamBench(namespaces=MemoryNamespaces(rows=namespaces.rows)).listed()[0]["uid"] in uids
+
+
+def test_instance_that_can_not_be_kept() -> None:
+    """While the id of the installation can't be written uids stay the same, and it is once it can."""
+    namespaces = FullNamespaces(rows={"moonraker": {}})
+    bench = WebcamBench(namespaces=namespaces)
+    uid = bench.listed()[0]["uid"]
+    assert bench.listed()[0]["uid"] == uid
+    namespaces.is_full = False
+    assert bench.listed()[0]["uid"] == uid
+    assert WebcamBench(namespaces=namespaces).listed()[0]["uid"] == uid
+
+
 def test_strange_instance() -> None:
     """An id that is none is no reason to fail."""
     namespaces = MemoryNamespaces(rows={"moonraker": {"instance_id": b'"mine"'}})
@@ -320,27 +380,38 @@ def test_what_others_wrote(bench: WebcamBench) -> None:
         wrong={"name": "wrong", "rotation": 7, "aspectRatio": "wide", "targetFps": "fast", "enabled": []},
         no_name={"urlStream": "/n"},
         text="text",
+        zz_script={"name": "zz", "urlStream": "javascript:alert(1)", "urlSnapshot": " data:text/html,x"},
         zz_same={"name": "short", "urlStream": "/dup"},
         zz_conf={"name": "door", "urlStream": "/dup"},
     )
-    door, legacy, short, typed, wrong = bench.listed()
+    door, legacy, short, typed, wrong, script = bench.listed()
     assert short == {**NEW, "name": "short", "stream_url": "/s", "uid": "short"}
     assert (legacy["uid"], legacy["rotation"], legacy["flip_horizontal"]) == ("legacy", 90, True)
     assert (typed["stream_url"], typed["rotation"], typed["target_fps"]) == ("", 90, 25)
     assert typed["extra_data"] == {}
     assert wrong == {**NEW, "name": "wrong", "stream_url": "", "uid": "wrong"}
+    assert (script["stream_url"], script["snapshot_url"]) == ("", "")
     assert door["source"] == "config"
 
 
 def test_without_a_database(bench: WebcamBench) -> None:
-    """While the database can't be used there are the cameras of the configuration and no others."""
+    """When the database can't be used any more there are the cameras of the configuration and no others."""
     bench.post(name="n", stream_url="/s")
-    again = WebcamBench(namespaces=bench.namespaces)
     bench.namespaces.problem = Unavailable("disk full")
-    assert bench.names() == again.names() == ["door"]
+    assert bench.names() == ["door"]
     with pytest.raises(Unavailable, match="disk full"):
         bench.post(name="m", stream_url="/s")
     assert len(bench.told) == 1
+
+
+def test_database_that_comes_late(bench: WebcamBench) -> None:
+    """Before the database could be used no camera of the configuration is listed under a wrong uid."""
+    bench.namespaces.problem = Unavailable("not open")
+    with pytest.raises(Unavailable, match="not open"):
+        bench.listed()
+    bench.namespaces.problem = None
+    assert bench.names() == ["door"]
+    assert WebcamBench(configured={}, namespaces=MemoryNamespaces(problem=Unavailable("x"))).listed() == []
 
 
 def test_one_at_a_time(bench: WebcamBench) -> None:

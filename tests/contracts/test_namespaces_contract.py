@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
@@ -52,9 +53,13 @@ def nested(levels: int) -> Any:
 
 async def missing(namespaces: Any, namespace: str, *key: str) -> str:
     """Return what is said of something that isn't there."""
-    with pytest.raises(KeyNotFound) as caught:
-        await namespaces.get(namespace, key)
-    return str(caught.value)
+    said = set()
+    for get in (namespaces.get, namespaces.get_raw):
+        with pytest.raises(KeyNotFound) as caught:
+            await get(namespace, key)
+        said.add(str(caught.value))
+    (words,) = said
+    return words
 
 
 @async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
@@ -86,6 +91,38 @@ async def test_values(namespaces: Any, value: object) -> None:
     for key in (["k"], ["o", "k"]):
         assert await namespaces.get("n", key) == value
         assert type(await namespaces.get("n", key)) is type(value)
+        raw = await namespaces.get_raw("n", key)
+        assert isinstance(raw, msgspec.Raw)
+        assert msgspec.json.decode(raw) == value
+    assert msgspec.json.decode(await namespaces.get_raw("n")) == {"k": value, "o": {"k": value}}
+
+
+@async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
+async def test_raw(namespaces: Any) -> None:
+    """What isn't decoded is the JSON that was kept, in the order of names, whatever these are."""
+    settings = {"b": [1.50, {"ä": None}], "a": "\0"}
+    await namespaces.put_many("n", {'quoted "name"\n': 1, "a.gcode": settings, "ä": []})
+    text = b'{"a.gcode":{"b":[1.5,{"\xc3\xa4":null}],"a":"\\u0000"},"quoted \\"name\\"\\n":1,"\xc3\xa4":[]}'
+    assert msgspec.json.encode(await namespaces.get_raw("n")) == text
+    assert msgspec.json.encode(await namespaces.get_raw("n", ["a.gcode", "b"])) == '[1.5,{"ä":null}]'.encode()
+    with pytest.raises(BadRequest):
+        await namespaces.get_raw("n", [""])
+
+
+@async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
+async def test_large(namespaces: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A namespace that is larger than may be read at once is read name by name; the rule is said."""
+    monkeypatch.setattr("txraker.storage.nested.LARGEST_NAMESPACE", 3 * 1024**2)
+    value = "x" * 1024**2
+    await namespaces.put_many("n", {"a": value, "b": value})
+    assert len(await namespaces.get("n")) == 2
+    await namespaces.put("n", ["c"], value)
+    for get in (namespaces.get, namespaces.get_raw):
+        with pytest.raises(
+            BadRequest, match="Namespace n is larger than 3 MiB: read its values by their keys"
+        ):
+            await get("n")
+    assert await namespaces.get("n", ["c"]) == value
 
 
 @async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
@@ -129,6 +166,53 @@ async def test_put_many_is_all_or_nothing(namespaces: Any) -> None:
         with pytest.raises(BadRequest):
             await namespaces.put_many("n", values)
     assert await namespaces.names() == []
+
+
+@async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
+async def test_page(namespaces: Any) -> None:
+    """A namespace is read page by page in the order of its names, until a page is empty."""
+    names = ["a", "a/b", "a\0", "b", "ä", "\U0001f4a9"]
+    await namespaces.put_many("n", {name: {"x": 1} for name in names})
+    await namespaces.put_many("o", {"a": 1})
+    pages: list[list[str]] = []
+    after = ""
+    while page := await namespaces.page("n", after, 2):
+        assert all(value == {"x": 1} for value in page.values())
+        pages.append(list(page))
+        after = pages[-1][-1]
+    assert pages == [["a", "a\0"], ["a/b", "b"], ["ä", "\U0001f4a9"]]
+    assert await namespaces.page("nope", "", 2) == {}
+
+
+BESIDE = ("sub", "sub.gcode", "sub0", "subway/a", "Sub/a")
+"""Names that don't begin with ``sub/``."""
+
+
+@pytest.mark.parametrize("other", ["new/", "sub/deep/", "s%_ä/", "subway/"])
+@async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
+async def test_rename(namespaces: Any, other: str) -> None:
+    """Names that begin in one way begin in another, one that is taken gives way, and the rest stays."""
+    below = {"a": 1, "deep/b": 2, "ä\0c": 3, "\U0010ffff": 4}
+    await namespaces.put_many("n", {f"sub/{name}": value for name, value in below.items()})
+    await namespaces.put_many("n", dict.fromkeys(BESIDE, 0))
+    await namespaces.put("o", ["sub/a"], 5)
+    await namespaces.rename("n", "sub/", other)
+    renamed = {other + name: value for name, value in below.items()}
+    assert await namespaces.get("n") == {**dict.fromkeys(BESIDE, 0), **renamed}
+    assert await namespaces.get("o") == {"sub/a": 5}
+
+
+@async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
+async def test_forget(namespaces: Any) -> None:
+    """Names that begin so are forgotten, and their namespace when it is empty."""
+    await namespaces.put_many("n", dict.fromkeys((*BESIDE, "sub/", "sub/a", "sub/\U0010ffff"), 0))
+    await namespaces.forget("n", "sub/")
+    assert await namespaces.get("n") == dict.fromkeys(BESIDE, 0)
+    for beginning in ("s", "S", "nope"):
+        await namespaces.forget("n", beginning)
+    assert await namespaces.names() == []
+    with pytest.raises(BadRequest):
+        await namespaces.forget("n", "")
 
 
 @async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated

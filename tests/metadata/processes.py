@@ -47,10 +47,11 @@ class MemoryProcess:
         for reply in replies:
             self.protocol.childDataReceived(1, msgspec.json.encode(reply) + b"\n")
 
-    def end(self, complaint: str = "") -> None:
-        """Let it end, with something on its standard error."""
+    def end(self, complaint: str = "", *, by: int | None = None) -> None:
+        """Let it end, with something on its standard error, or by a signal."""
         self.protocol.childDataReceived(2, complaint.encode())
-        reason = ProcessTerminated(1) if complaint else ProcessDone(0)
+        is_bad = complaint or by is not None
+        reason = ProcessTerminated(None if by is not None else 1, by) if is_bad else ProcessDone(0)
         self.protocol.processEnded(Failure(reason))
 
 

@@ -22,12 +22,12 @@ from txraker.files.disk import Disk
 from txraker.files.listing import FileInfo
 from txraker.files.places import Place, Root, Roots
 from txraker.interfaces import IFileGuard
-from txraker.metadata.disk import Files
-from txraker.metadata.facts import Facts, Thumbnail
+from txraker.metadata.disk import Files, Version
+from txraker.metadata.facts import Facts, Metadata, Thumbnail
 from txraker.metadata.library import TIDY_AFTER, Library
 from txraker.metadata.messages import Found
-from txraker.metadata.scanner import Job, Unreadable
-from txraker.metadata.shelf import MOST_UNWRITTEN, NAMESPACE, WRITE_AFTER, Shelf
+from txraker.metadata.scanner import Interrupted, Job, Unreadable
+from txraker.metadata.shelf import MOST_UNWRITTEN, NAMESPACE, PAGE, WRITE_AFTER, Shelf
 from txraker.testing.namespaces import MemoryNamespaces
 from txraker.testing.threads import at_once
 
@@ -40,6 +40,7 @@ class MemoryScans:
     urgent: list[bool] = field(factory=list)
     answer: Callable[[Job], Deferred[Found]] = field()
     is_stopped: bool = False
+    dropped: list[Path] = field(factory=list)
 
     @answer.default
     def _found(self) -> Callable[[Job], Deferred[Found]]:
@@ -50,6 +51,10 @@ class MemoryScans:
         self.jobs.append(job)
         self.urgent.append(urgent)
         return self.answer(job)
+
+    def drop(self, folder: Path) -> None:
+        """Note which folder is gone."""
+        self.dropped.append(folder)
 
     def stop(self) -> Deferred[None]:
         """Note it."""
@@ -216,6 +221,53 @@ def test_unavailable(bench: Bench) -> None:
     assert len(bench.scans.jobs) == 2
 
 
+def test_problem_that_passes(bench: Bench) -> None:
+    """What isn't a file's fault is answered with what was found, is not kept, and is tried again."""
+    partly = Found(4, 100.0, Facts(slicer="Cura"), [], [], is_complete=False)
+    bench.scans.answer = lambda _: fail(Interrupted("Input/output error", partly, is_deadly=False))
+    place = bench.put("a.gcode")
+    assert result_of(bench.library.of(place)).slicer == "Cura"
+    assert (bench.kept(), bench.told) == ({}, [])
+    assert bench.logged.saying("Input/output error")
+    bench.scans.answer = MemoryScans().answer
+    assert result_of(bench.library.of(place)).slicer == "a.gcode"
+    bench.scans.answer = lambda _: fail(Interrupted("Input/output error", None, is_deadly=False))
+    assert result_of(bench.library.read_again(place)).slicer == "a.gcode"
+    assert bench.kept()["a.gcode"]["slicer"] == "a.gcode"
+
+
+def test_deadly(bench: Bench) -> None:
+    """A file whose readers are killed isn't tried again before it changes, a client insists, or a restart."""
+    bench.scans.answer = lambda _: fail(Interrupted("killed", None, is_deadly=True))
+    place = bench.put("a.gcode")
+    for _ in range(2):
+        assert result_of(bench.library.of(place)).slicer == "Unknown"
+    bench.change("modify_file", "a.gcode")
+    assert bench.read_files() == ["a.gcode"]
+    assert bench.kept() == {}
+    result_of(bench.library.of(bench.put("a.gcode", modified=101.0)))
+    result_of(bench.library.read_again(place))
+    bench.begin()
+    result_of(bench.library.of(place))
+    assert len(bench.scans.jobs) == 4
+    bench.scans.answer = MemoryScans().answer
+    result_of(bench.library.read_again(place))
+    assert result_of(bench.library.of(place)).slicer == "a.gcode"
+
+
+def test_gone_before_it_was_read(bench: Bench) -> None:
+    """A file that has gone while it waited has no metadata, and nobody is warned of that."""
+    place = bench.put("a.gcode")
+
+    def go(_job: Job) -> Deferred[Found]:
+        place.path.unlink()
+        return fail(Unreadable("No such file or directory"))
+
+    bench.scans.answer = go
+    assert isinstance(start(bench.library.of(place)).error, NotFound)
+    assert (bench.kept(), bench.logged.lines) == ({}, [])
+
+
 def test_new_files_are_read(bench: Bench) -> None:
     """Files that appear or change are read unasked, but no others, and none twice."""
     bench.put("a.gcode")
@@ -307,13 +359,69 @@ def test_folder_moved_and_deleted(bench: Bench) -> None:
         result_of(bench.library.of(bench.put(name)))
     (bench.folder / "sub").rename(bench.folder / "new")
     bench.change("move_dir", "new", "gcodes:sub")
-    assert {name: data["filename"] for name, data in bench.kept().items()} == {
-        name: name for name in ("new/deep/a.gcode", "new/b.gcode", "subway/c.gcode")
-    }
-    assert len(bench.scans.jobs) == 3
+    for name in ("new/deep/a.gcode", "new/b.gcode", "subway/c.gcode"):
+        assert result_of(bench.library.of(bench.place(name))).filename == name
+    assert sorted(bench.kept()) == ["new/b.gcode", "new/deep/a.gcode", "subway/c.gcode"]
+    assert len(bench.scans.jobs) == len(bench.told) == 3
+    assert bench.scans.dropped == [bench.folder / "sub"]
     (bench.folder / "new").rename(bench.folder.parent / "trash")
     bench.change("delete_dir", "new")
     assert list(bench.kept()) == ["subway/c.gcode"]
+
+
+def test_large_folder(bench: Bench) -> None:
+    """A folder of more files than are looked at in one turn keeps all it knew, and what is new is read."""
+    for number in range(PAGE + 1):
+        result_of(bench.library.of(bench.put(f"sub/{number:03}.gcode")))
+    (bench.folder / "sub").rename(bench.folder / "new")
+    bench.put("new/999.gcode")
+    bench.scans.jobs.clear()
+    bench.change("move_dir", "new", "gcodes:sub")
+    assert bench.read_files() == ["new/999.gcode"]
+    assert len(bench.kept()) == PAGE + 2
+    bench.begin()
+    result_of(bench.library.tidy())
+    assert bench.read_files() == ["new/999.gcode"]
+
+
+def test_pictures_of_namesakes(bench: Bench) -> None:
+    """Pictures that another file shows, which is named alike, stay when a file is moved or deleted."""
+    bench.with_pictures(bench.hang(".thumbs/same-32x32.png"))
+    for name in ("same.gcode", "same.g", "same.GCO"):
+        result_of(bench.library.of(bench.put(name)))
+    (bench.folder / "same.gcode").unlink()
+    bench.change("delete_file", "same.gcode")
+    assert os.listdir(bench.folder / ".thumbs") == ["same-32x32.png"]
+    (bench.folder / "same.g").rename(bench.folder / "other.g")
+    bench.change("move_file", "other.g", "gcodes:same.g")
+    assert sorted(os.listdir(bench.folder / ".thumbs")) == ["other-32x32.png", "same-32x32.png"]
+    (bench.folder / "same.GCO").unlink()
+    bench.change("delete_file", "same.GCO")
+    assert os.listdir(bench.folder / ".thumbs") == ["other-32x32.png"]
+
+
+def test_moved_over_another(bench: Bench) -> None:
+    """A file that takes another's place shows its own pictures, and those of the other are deleted."""
+    bench.with_pictures(bench.hang(".thumbs/a-32x32.png"))
+    result_of(bench.library.of(bench.put("a.gcode")))
+    bench.with_pictures(bench.hang(".thumbs/b-32x32.png", ".thumbs/b-400x300.png"))
+    result_of(bench.library.of(bench.put("b.gcode", modified=50.0)))
+    (bench.folder / "a.gcode").rename(bench.folder / "b.gcode")
+    bench.change("move_file", "b.gcode", "gcodes:a.gcode")
+    assert os.listdir(bench.folder / ".thumbs") == ["b-32x32.png"]
+    moved = result_of(bench.library.of(bench.place("b.gcode")))
+    assert moved.thumbnails == [Thumbnail(32, 32, 3, ".thumbs/b-32x32.png")]
+
+
+def test_moved_over_a_namesake(bench: Bench) -> None:
+    """A file whose pictures were named like those of the one whose place it takes keeps them."""
+    bench.with_pictures(bench.hang(".thumbs/a-32x32.png"))
+    result_of(bench.library.of(bench.put("a.gcode")))
+    result_of(bench.library.of(bench.put("a.g", modified=50.0)))
+    (bench.folder / "a.gcode").rename(bench.folder / "a.g")
+    bench.change("move_file", "a.g", "gcodes:a.gcode")
+    assert os.listdir(bench.folder / ".thumbs") == ["a-32x32.png"]
+    assert result_of(bench.library.of(bench.place("a.g"))).thumbnails
 
 
 def test_overwritten_pictures(bench: Bench) -> None:
@@ -450,6 +558,22 @@ def test_versions(tmp_path: Path) -> None:
     assert files.version(roots.place("gcodes/inner.gcode")) is not None
 
 
+def test_compare() -> None:
+    """Page by page what is kept is compared with what is there: unknown versions, and files that are gone."""
+    parts, namespaces = ComponentBench(), MemoryNamespaces()
+    shelf = Shelf(namespaces, parts.clock, parts.faults)
+    names = [f"{number:03}.gcode" for number in range(2 * PAGE + 1)]
+    for name in names:
+        shelf.put({name: Metadata(size=4, modified=1.0, uuid="", file_processors=[], filename=name)})
+    result_of(shelf.write())
+    result_of(namespaces.put(NAMESPACE, [names[-1]], {"size": 4, "modified": 1.0, "slicer": 5}))
+    there = {name: Version(4, 1.0) for name in (names[0], names[-2], names[-1], "new.gcode")}
+    there[names[-2]] = Version(4, 2.0)
+    unknown, gone = result_of(shelf.compare(there))
+    assert unknown == {names[-2], names[-1], "new.gcode"}
+    assert gone == set(names[1:-2])
+
+
 @pytest.fixture
 def served(bench: Bench) -> Bench:
     """Return a bench whose endpoints are there."""
@@ -487,8 +611,18 @@ def test_metascan_endpoint(served: Bench) -> None:
 def test_paths_that_lead_out(served: Bench, filename: str) -> None:
     """A path that is none is that of no file."""
     (served.folder.parent / "a.gcode").write_text("G28")
-    for method in ("server.files.metadata", "server.files.metascan", "server.files.thumbnails"):
+    for method in ("server.files.metadata", "server.files.metascan"):
         assert isinstance(served.parts.begin(method, filename=filename).error, NotFound)
+    assert served.parts.call("server.files.thumbnails", filename=filename) == []
+
+
+@pytest.mark.parametrize("filename", ["", ".", "../x", "sub", "a.txt"])
+def test_no_gcode_file(served: Bench, filename: str) -> None:
+    """What is no gcode file has no pictures; to read it again says that it isn't there, as Moonraker does."""
+    assert served.parts.call("server.files.thumbnails", filename=filename) == []
+    scan = served.parts.begin("server.files.metascan", filename=filename)
+    assert isinstance(scan.error, NotFound)
+    assert str(scan.error) == f"File '{filename}' does not exist"
 
 
 def test_thumbnails_endpoint(served: Bench) -> None:

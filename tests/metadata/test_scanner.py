@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import cast
 
@@ -10,7 +11,7 @@ from attrs import define, field
 
 from tests.metadata.processes import HELLO, MemoryProcess, MemoryReactor, found
 from tests.tools import Logged, Outcome, start
-from txraker.errors import Unavailable
+from txraker.errors import NotFound, Unavailable
 from txraker.metadata.messages import Found
 from txraker.metadata.messages import Unreadable as Said
 from txraker.metadata.scanner import (
@@ -19,8 +20,10 @@ from txraker.metadata.scanner import (
     LEAVE,
     MOST_FILES,
     MOST_MEMORY,
+    MOST_TOLD,
     PAUSE,
     TRY_AGAIN,
+    Interrupted,
     Job,
     Scanner,
     Unreadable,
@@ -174,7 +177,7 @@ def test_hangs(bench: Bench) -> None:
     bench.process.say(HELLO, found(7, is_complete=False))
     bench.reactor.clock.advance(LEAST_TIME + 1)
     assert bench.process.is_killed
-    bench.process.end("Killed")
+    bench.process.end(by=signal.SIGKILL)
     assert partial.result().is_complete is False
     bench.pause()
     bench.process.say(HELLO)
@@ -183,6 +186,74 @@ def test_hangs(bench: Bench) -> None:
     assert isinstance(nothing.error, Unreadable)
     assert str(nothing.error) == "MemoryError"
     assert len(bench.reactor.processes) == 2
+
+
+def test_killed_by_others(bench: Bench) -> None:
+    """A file whose process somebody else kills is tried once more, for all who ask for it meanwhile."""
+    first = bench.scan("a")
+    bench.process.say(HELLO)
+    second = bench.scan("a", urgent=True)
+    other = bench.scan("b", modified=9.0)
+    bench.process.end(by=signal.SIGKILL)
+    assert not first.done
+    bench.process.say(HELLO)
+    assert len(bench.reactor.processes) == 2
+    assert bench.asked() == ["a"]
+    bench.process.say(found(5))
+    assert first.result().size == second.result().size == 5
+    assert not other.done
+
+
+def test_deadly(bench: Bench) -> None:
+    """A file whose process is killed twice isn't tried a third time, and tells what was found before."""
+    scan = bench.scan("a", urgent=True)
+    bench.process.say(HELLO, found(7, is_complete=False))
+    bench.process.end(by=signal.SIGKILL)
+    bench.process.say(HELLO)
+    bench.process.end(by=signal.SIGSEGV)
+    assert isinstance(scan.error, Interrupted)
+    assert scan.error.is_deadly
+    assert scan.error.found == found(7, is_complete=False)
+    assert len(bench.reactor.processes) == 2
+
+
+def test_too_much_of_a_core(bench: Bench) -> None:
+    """A process that the kernel ends for the time it took is the file's fault."""
+    scan = bench.scan("a")
+    bench.process.say(HELLO)
+    bench.process.end(by=signal.SIGXCPU)
+    assert type(scan.error) is Unreadable
+
+
+def test_problem_that_may_pass(bench: Bench) -> None:
+    """What isn't the file's fault is told as such, with what was found before."""
+    scan = bench.scan("a")
+    bench.process.say(HELLO, found(7, is_complete=False), Said("Input/output error", may_pass=True))
+    assert isinstance(scan.error, Interrupted)
+    assert (str(scan.error), scan.error.is_deadly) == ("Input/output error", False)
+    assert scan.error.found == found(7, is_complete=False)
+
+
+def test_dropped(bench: Bench) -> None:
+    """Files below a folder that is gone aren't read, but for those that somebody waits for."""
+    scans = {name: bench.scan(name) for name in ("/sub/a", "/sub/deep/b", "/subway/c", "/d")}
+    urgent = bench.scan("/sub/urgent", urgent=True)
+    bench.scanner.drop(Path("/sub"))
+    assert [name for name, scan in scans.items() if isinstance(scan.error, NotFound)] == [
+        "/sub/a",
+        "/sub/deep/b",
+    ]
+    assert not urgent.done
+    assert bench.logged.lines == []
+
+
+def test_many_dropped(bench: Bench) -> None:
+    """Of many files that are gone some are told of at once, and the others in later turns of the reactor."""
+    scans = [bench.scan(f"/sub/{number}") for number in range(2 * MOST_TOLD + 1)]
+    bench.scanner.drop(Path("/sub"))
+    assert sum(scan.done for scan in scans) == MOST_TOLD
+    bench.reactor.clock.advance(0)
+    assert all(scan.done for scan in scans)
 
 
 def test_time_is_proportional() -> None:

@@ -179,10 +179,25 @@ def test_rehang(tmp_path: Path) -> None:
     hung = hang(tmp_path / "a.gcode", [picture(32, 32), picture(40, 30)])
     (tmp_path / "sub").mkdir()
     (tmp_path / ".thumbs/a-32x32.png").unlink()
-    moved = rehang(tmp_path / "a.gcode", tmp_path / "sub" / "b.gcode", hung)
+    moved = rehang(tmp_path / "a.gcode", tmp_path / "sub" / "b.gcode", hung, ())
     assert [one.relative_path for one in moved] == [".thumbs/b-40x30.png"]
     assert (tmp_path / "sub/.thumbs/b-40x30.png").is_file()
     assert os.listdir(tmp_path / ".thumbs") == []
+
+
+def test_rehang_shared(tmp_path: Path) -> None:
+    """A picture that another file shows, too, is at both places then; a link isn't followed for that."""
+    hung = hang(tmp_path / "a.gcode", [picture(32, 32), picture(40, 30)])
+    (tmp_path / "secret").write_text("x")
+    (tmp_path / ".thumbs/a-40x30.png").unlink()
+    (tmp_path / ".thumbs/a-40x30.png").symlink_to(tmp_path / "secret")
+    shared = {thumbnail.relative_path for thumbnail in hung}
+    for _ in range(2):
+        rehang(tmp_path / "a.gcode", tmp_path / "b.gcode", hung, shared)
+    names = [f"{stem}-{size}.png" for stem in "ab" for size in ("32x32", "40x30")]
+    assert sorted(os.listdir(tmp_path / ".thumbs")) == names
+    assert (tmp_path / ".thumbs/b-32x32.png").read_bytes() == png(32, 32)
+    assert (tmp_path / ".thumbs/b-40x30.png").is_symlink()
 
 
 def test_take_down(tmp_path: Path) -> None:

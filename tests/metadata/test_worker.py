@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 import textwrap
 from pathlib import Path
@@ -14,14 +13,13 @@ import msgspec
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
-from twisted.internet.task import deferLater
 
 from tests.metadata.images import block, png
 from tests.tools import Logged
 from txraker.metadata import objects
 from txraker.metadata.objects import mark_objects
 from txraker.metadata.reader import findings
-from txraker.metadata.scanner import Job, Scanner, Unreadable
+from txraker.metadata.scanner import Interrupted, Job, Scanner, Unreadable
 from txraker.metadata.worker import serve
 from txraker.reactor import Reactor
 
@@ -121,6 +119,7 @@ def test_serve(cube: Path, tmp_path: Path) -> None:
     hello, *said = answers(*requests, allow=allowed.append)
     assert hello == {"type": "Hello"}
     assert [reply["type"] for reply in said] == [*["Unreadable"] * 4, "Found", "Found"]
+    assert [reply["may_pass"] for reply in said[:4]] == [True, True, True, False]
     assert said[-1]["memory"] > 0
     assert allowed == [9] * 5
 
@@ -148,18 +147,39 @@ async def test_real(cube: Path) -> None:
         os.kill(number, 0)
 
 
+KILLED_ONCE = """
+    import os, pathlib, runpy, signal, sys
+    mark = pathlib.Path(sys.argv[1])
+    if mark.exists():
+        runpy.run_module("txraker.metadata.worker", run_name="__main__")
+    mark.touch()
+    print('{"type":"Hello"}', flush=True)
+    input()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 @async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
-async def test_killed(cube: Path) -> None:
-    """A process that somebody kills costs one file, and not the next."""
-    reading = scanner(sys.executable, "-c", 'print(\'{"type":"Hello"}\', flush=True); input(); input()')
-    lost = reading.scan(Job(cube, 1, 1.0), urgent=True)
-    while not (reading._alive and next(iter(reading._alive)).is_ready):
-        await deferLater(cast("Any", reactor), 0.01)
-    os.kill(cast("Any", next(iter(reading._alive)).transport).pid, signal.SIGKILL)
-    with pytest.raises(Unreadable):
-        await lost
+async def test_killed(cube: Path, tmp_path: Path) -> None:
+    """A process that the kernel kills for want of memory costs no file."""
+    reading = scanner(*program(KILLED_ONCE), str(tmp_path / "mark"))
+    found = await reading.scan(Job(cube, cube.stat().st_size, cube.stat().st_mtime), urgent=True)
+    assert found.facts.slicer == "PrusaSlicer"
+    await reading.stop()
+
+
+@async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
+async def test_killed_each_time(cube: Path) -> None:
+    """A file whose processes are all killed is given up, and nothing is begun for it any more."""
+    code = """
+        import os, signal
+        print('{"type":"Hello"}', flush=True)
+        input()
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    reading = scanner(*program(code))
+    with pytest.raises(Interrupted) as caught:
+        await reading.scan(Job(cube, 1, 1.0), urgent=True)
+    assert caught.value.is_deadly
     assert not reading._alive
-    again = reading.scan(Job(cube, 1, 1.0), urgent=True)
-    assert reading._alive
-    again.addErrback(lambda _: None)
     await reading.stop()

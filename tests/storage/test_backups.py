@@ -121,6 +121,9 @@ def test_made_again(printer: Printer) -> None:
         "a\nb",
         "x" * 201,
         "a.part",
+        "a.db-journal",
+        "a.db-wal",
+        "a.db-shm",
         "\udce9",
     ],
 )
@@ -137,12 +140,12 @@ def test_bad_names(printer: Printer, name: str) -> None:
 
 
 def test_list(printer: Printer) -> None:
-    """Backups are the files of the folder: none that is hidden or unfinished, no folder, and no link."""
+    """Backups are the files of the folder: none hidden, unfinished or SQLite's own, no folder, no link."""
     assert printer.backups.names() == []
     printer.make("b.db")
     printer.make("a b.db")
     folder = printer.backups.folder
-    for name in (".hidden", "c.db.part", "odd\udce9.db"):
+    for name in (".hidden", "c.db.part", "odd\udce9.db", "b.db-journal", "b.db-wal", "b.db-shm"):
         (folder / name).touch()
     (folder / "folder.db").mkdir()
     (folder / "link.db").symlink_to(printer.server.database.path)
@@ -349,6 +352,34 @@ def test_clock_that_was_wrong(printer: Printer) -> None:
     assert printer.look() is not None
     printer.now += timedelta(minutes=1)
     assert printer.look() is None
+
+
+def test_clock_that_was_wrong_for_long(printer: Printer) -> None:
+    """A backup that was just made stays, however many there are of the future, which go as the oldest."""
+    printer.backups.folder.mkdir(parents=True)
+    for number in range(4):
+        future = printer.backups.folder / f"auto-2037010{number + 1}-000000.db"
+        future.touch()
+        os.utime(future, (2114380800, 2114380800))
+    printer.now = datetime.now() - timedelta(days=20)
+    made: list[str | None] = []
+    for _ in range(3):
+        printer.now += timedelta(days=2)
+        printer.put(len(made))
+        made.append(printer.look())
+        assert printer.look() is None
+        assert set(made) <= set(printer.files())
+    assert printer.files() == made
+
+
+def test_restores_of_the_future(printer: Printer) -> None:
+    """What a restore replaces stays, however many such backups there are of the future."""
+    printer.make("a.db")
+    for number in range(3):
+        (printer.backups.folder / f"before-restore-2037010{number + 1}-000000.db").touch()
+    printer.restore("a.db")
+    assert f"before-restore-{printer.backups.stamp()}.db" in printer.files()
+    assert len(printer.files()) == 1 + 3
 
 
 def test_disk_that_takes_no_copy(printer: Printer, monkeypatch: pytest.MonkeyPatch) -> None:

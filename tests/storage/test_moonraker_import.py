@@ -6,7 +6,6 @@ import hashlib
 import os
 import sqlite3
 import stat
-import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -14,99 +13,32 @@ from typing import Any
 
 import msgspec
 import pytest
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import execute
 
-from tests.storage.bench import Server
+from tests.storage.moonraker import (
+    API_KEY,
+    HASH,
+    INSTANCE,
+    JOB,
+    NEWS,
+    SALT,
+    UID,
+    WEBCAM,
+    accounts_of,
+    imported,
+    kept,
+    moonraker_database,
+    server_of,
+)
 from tests.tools import result_of, start
 from txraker import cli
 from txraker.authorization import passwords
-from txraker.authorization.accounts import Accounts, open_accounts
+from txraker.components.announcements.store import AnnouncementStore
+from txraker.components.webcams.options import WebcamOptions
+from txraker.components.webcams.store import WebcamStore
 from txraker.storage.database import StorageError
-from txraker.storage.moonraker_import import Imported, NoImport, moonraker_value
+from txraker.storage.moonraker_import import NoImport, moonraker_value
 from txraker.storage.namespaces import Namespaces
-from txraker.storage.schema import MIGRATIONS
-
-TABLES = (
-    "CREATE TABLE table_registry (name TEXT NOT NULL PRIMARY KEY, prototype TEXT NOT NULL, version INT)",
-    "CREATE TABLE namespace_store (namespace TEXT NOT NULL, key TEXT NOT NULL, value record NOT NULL,"
-    " PRIMARY KEY (namespace, key))",
-    "CREATE TABLE authorized_users (username TEXT PRIMARY KEY NOT NULL, password TEXT NOT NULL,"
-    " created_on REAL NOT NULL, salt TEXT NOT NULL, source TEXT NOT NULL, jwt_secret TEXT, jwk_id TEXT,"
-    " groups pyjson)",
-    "CREATE TABLE job_history (job_id INTEGER PRIMARY KEY ASC, user TEXT NOT NULL, filename TEXT,"
-    " status TEXT NOT NULL, start_time REAL NOT NULL, end_time REAL, print_duration REAL NOT NULL,"
-    " total_duration REAL NOT NULL, filament_used REAL NOT NULL, metadata pyjson,"
-    " auxiliary_data pyjson NOT NULL, instance_id TEXT NOT NULL)",
-    "CREATE TABLE job_totals (provider TEXT NOT NULL, field TEXT NOT NULL, maximum REAL, total REAL,"
-    " instance_id TEXT NOT NULL, PRIMARY KEY (provider, field, instance_id))",
-)
-"""The tables of a database that Moonraker 0.11.0 has made."""
-
-API_KEY = "922c2a9401f84e2a85254584a8d71e1f"
-SALT = "fa45a01cf1aeb614bfafeb2d36c27ac3e0a3e903461befe29c909d445cbe9e5c"
-HASH = "349cd9d6d732c5800aaafe0893cc39bf2f4a2e7bcaa3873e94f6277111413cd8"
-"""What a Moonraker 0.11.0 kept of the password "secret pw"."""
-
-WEBCAM = {"name": "cam1", "service": "mjpegstreamer", "targetFps": 15, "urlStream": "/webcam/?action=stream"}
-JOB = (
-    7,
-    "_TRUSTED_USER_",
-    "benchy.gcode",
-    "completed",
-    1795380395.8442688,
-    1795380412.3432379,
-    10.5,
-    16.265400171279907,
-    120.25,
-    b'{"size":6804,"slicer":"PrusaSlicer"}',
-    b"[]",
-    "default",
-)
-
-
-def kept(value: object) -> bytes:
-    """Return a value as Moonraker keeps it."""
-    if isinstance(value, bool):
-        return b"?" + bytes([value])
-    if isinstance(value, int):
-        return b"q" + struct.pack("<q", value)
-    if isinstance(value, float):
-        return b"d" + struct.pack("<d", value)
-    return b"s" + value.encode() if isinstance(value, str) else msgspec.json.encode(value)
-
-
-def moonraker_database(folder: Path, *more: str) -> Path:
-    """Make what a Moonraker leaves in a data path, and return its database."""
-    (folder / "database").mkdir()
-    path = folder / "database" / "moonraker-sql.db"
-    values = [
-        ("fluidd", "uiSettings", {"general": {"instanceName": "Voron 2.4 ☺"}}),
-        ("fluidd", "layout", []),
-        ("mainsail", "initVersion", "2.18.2"),
-        ("mainsail", "dark", True),
-        ("webcams", "97c7f049-29e0-4615-9c0f-693b58931ac6", WEBCAM),
-        ("moonraker", "instance_id", "989d5494976245dca28cf9d95290c884"),
-        ("database", "unsafe_shutdowns", 3),
-        ("gcode_metadata", "benchy.gcode", {"size": 6804}),
-        ("update_manager", "klipper", {"is_valid": True}),
-    ]
-    users = [
-        ("_API_KEY_USER_", API_KEY, 1795380025.06, "", "moonraker"),
-        ("alice", HASH, 1795380177.14, SALT, "moonraker"),
-        ("carol", "", 1795380177.14, "", "ldap"),
-    ]
-    with closing(sqlite3.connect(path)) as connection:
-        for statement in (*TABLES, *more):
-            connection.execute(statement)
-        rows = [(namespace, key, kept(value)) for namespace, key, value in values]
-        connection.executemany("INSERT INTO namespace_store VALUES (?, ?, ?)", rows)
-        connection.executemany(
-            "INSERT INTO authorized_users VALUES (?, ?, ?, ?, ?, NULL, NULL, '[\"admin\"]')", users
-        )
-        connection.execute(f"INSERT INTO job_history VALUES ({', '.join('?' * len(JOB))})", JOB)
-        connection.execute("INSERT INTO job_totals VALUES ('history', 'total_jobs', NULL, 1.0, 'default')")
-        connection.commit()
-    return path
 
 
 @pytest.fixture
@@ -122,19 +54,6 @@ def held() -> Iterator[ExitStack]:
         yield held
 
 
-def imported(folder: Path, source: Path | None = None) -> Imported:
-    """Import."""
-    return cli.import_database(folder, source or folder / "database" / "moonraker-sql.db")
-
-
-def server_of(folder: Path, held: ExitStack) -> Server:
-    """Have the database open that was imported to."""
-    server = Server(folder, MIGRATIONS)
-    server.start()
-    held.callback(server.stop)
-    return server
-
-
 def state(path: Path) -> dict[str, Any]:
     """Return what can be seen of a file and of its folder's other files that are Moonraker's."""
     return {
@@ -145,14 +64,15 @@ def state(path: Path) -> dict[str, Any]:
 
 
 def test_namespaces(tmp_path: Path, source: Path, held: ExitStack) -> None:
-    """What clients kept is there as it was; what Moonraker keeps for itself isn't taken."""
+    """What clients kept is there as it was, with what of Moonraker's own concerns them."""
     before = state(source)
     report = imported(tmp_path)
     assert state(source) == before
-    assert report.namespaces == {"fluidd": 2, "mainsail": 2, "webcams": 1}
+    expected = {"announcements": 1, "fluidd": 2, "mainsail": 2, "moonraker": 2, "webcams": 1}
+    assert report.namespaces == expected
     server = server_of(tmp_path, held)
     namespaces = Namespaces(server.database)
-    assert server.mailbox.wait(start(namespaces.names())) == ["fluidd", "mainsail", "webcams"]
+    assert server.mailbox.wait(start(namespaces.names())) == list(expected)
     assert server.mailbox.wait(start(namespaces.get("fluidd"))) == {
         "layout": [],
         "uiSettings": {"general": {"instanceName": "Voron 2.4 ☺"}},
@@ -162,6 +82,32 @@ def test_namespaces(tmp_path: Path, source: Path, held: ExitStack) -> None:
         server.mailbox.wait(start(namespaces.get("webcams", ["97c7f049-29e0-4615-9c0f-693b58931ac6"])))
         == WEBCAM
     )
+    assert server.mailbox.wait(start(namespaces.get("moonraker"))) == {
+        "announcements": {"stored_feeds": ["fluidd"]},
+        "instance_id": INSTANCE,
+    }
+
+
+def test_what_counts_on_it(tmp_path: Path, source: Path, held: ExitStack) -> None:
+    """A configured camera keeps its uid; feeds that were added and what was dismissed stay so."""
+    server = server_of(tmp_path, held)
+    ours = {f"00000{number}": {**NEWS, "entry_id": f"{number}", "dismissed": False} for number in range(3)}
+    ours["000002"]["entry_id"] = NEWS["entry_id"]
+    server.mailbox.wait(start(Namespaces(server.database).put_many("announcements", ours)))
+    server.mailbox.wait(start(Namespaces(server.database).put("moonraker", ["instance_id"], "0" * 32)))
+    server.stop()
+    imported(tmp_path)
+    server = server_of(tmp_path, held)
+    namespaces = Namespaces(server.database)
+    cameras = WebcamStore({"front": WebcamOptions(stream_url="/webcam/?action=stream")}, namespaces)
+    assert [camera.uid for camera in server.mailbox.wait(start(cameras.all()))] == [
+        UID,
+        *server.mailbox.wait(start(namespaces.get("webcams"))),
+    ]
+    news = AnnouncementStore((), namespaces)
+    assert server.mailbox.wait(start(news.feeds())) == ["moonraker", "klipper", "fluidd"]
+    board = server.mailbox.wait(start(news.board()))
+    assert [msgspec.to_builtins(entry) for entry in board.newest_first()] == [NEWS]
 
 
 def test_history(tmp_path: Path, source: Path, held: ExitStack) -> None:
@@ -175,17 +121,6 @@ def test_history(tmp_path: Path, source: Path, held: ExitStack) -> None:
     assert server.run(lambda connection: connection.execute("SELECT * FROM imported_totals").fetchall()) == [
         ("history", "total_jobs", None, 1.0, "default")
     ]
-
-
-def accounts_of(server: Server) -> Accounts:
-    """Have the accounts of a database read."""
-
-    def at_once(work: Any) -> Deferred[Any]:
-        return execute(work)
-
-    accounts = open_accounts(server.database, at_once, lambda: 1795400000.0)
-    server.mailbox.wait(start(accounts.load()))
-    return accounts
 
 
 def test_users(tmp_path: Path, source: Path, held: ExitStack) -> None:
@@ -323,27 +258,6 @@ def test_bad_sources(tmp_path: Path, source: Path, spoil: Any, reason: str, held
     assert server.mailbox.wait(start(Namespaces(server.database).names())) == []
 
 
-def test_odd_values(tmp_path: Path, held: ExitStack) -> None:
-    """A value in a form that isn't known is left and named; the others are imported."""
-    source = moonraker_database(tmp_path)
-    with closing(sqlite3.connect(source, isolation_level=None)) as connection:
-        for key, value in (
-            ("bad", b"\x00\x01"),
-            ("short", b"q\x01"),
-            ("text", b"s\xff"),
-            ("", b"s"),
-            ("num", 5),
-        ):
-            connection.execute("INSERT INTO namespace_store VALUES ('odd', ?, ?)", (key, value))
-        connection.execute(
-            "INSERT INTO authorized_users VALUES ('dave', 'xyz', 0, '', 'moonraker', '', '', '')"
-        )
-    report = imported(tmp_path)
-    assert report.namespaces["odd"] == 1
-    assert len([reason for reason in report.left if reason.startswith("odd.")]) == 4
-    assert "user dave: isn't one who can log in" in report.left
-
-
 def test_without_users_and_history(tmp_path: Path) -> None:
     """Tables that a Moonraker hasn't made are no hindrance."""
     source = moonraker_database(tmp_path)
@@ -368,8 +282,10 @@ def test_command(tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str
     assert cli.main(words) == 0
     said = capsys.readouterr().out.splitlines()
     assert said == [
+        "namespace announcements: 1 values",
         "namespace fluidd: 2 values",
         "namespace mainsail: 2 values",
+        "namespace moonraker: 2 values",
         "namespace webcams: 1 values",
         "user alice, whose password stays",
         "the API key",

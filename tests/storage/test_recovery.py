@@ -130,6 +130,34 @@ def test_bad_backups(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["newest.db", "notes.txt", "older.db"]
 
 
+def test_rejected(tmp_path: Path) -> None:
+    """What a restore has replaced is the last to take a damaged file's place, however new it is."""
+    file = used(tmp_path, "rejected", "wanted", "lost")
+    folder = backups_of(tmp_path).folder
+    rejected = (folder / "rejected.db").rename(folder / f"before-restore-{STAMP}.db")
+    for value in ("wanted", "rejected"):
+        damage(file)
+        server = opened(tmp_path)
+        assert got(server) == value
+        server.stop()
+        (folder / "wanted.db").unlink(missing_ok=True)
+    assert rejected.exists()
+
+
+def test_of_the_future(tmp_path: Path) -> None:
+    """A backup of the future comes after those of the past, and before what a restore has replaced."""
+    file = used(tmp_path, "future", "old", "replaced", "lost")
+    folder = backups_of(tmp_path).folder
+    (folder / "replaced.db").rename(folder / f"before-restore-{STAMP}.db")
+    os.utime(folder / "future.db", (NOW.timestamp() + 3600,) * 2)
+    for value in ("old", "future", "replaced"):
+        damage(file)
+        server = opened(tmp_path)
+        assert got(server) == value
+        server.stop()
+        (folder / f"{value}.db").unlink(missing_ok=True)
+
+
 def test_no_backup(tmp_path: Path) -> None:
     """Without a backup that can be used a new database is begun, and that is told."""
     file = used(tmp_path, "lost")

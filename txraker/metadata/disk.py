@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -32,6 +32,13 @@ def is_gcode(path: str) -> bool:
     """Say whether a path is that of a gcode file that front-ends list: nothing of it is hidden."""
     is_hidden = any(name.startswith(".") for name in path.split("/"))
     return not is_hidden and os.path.splitext(path)[1].lower() in ENDINGS
+
+
+def namesakes(path: str) -> list[str]:
+    """Return the paths of gcode files whose pictures are named alike: they end in another way."""
+    stem, own = os.path.splitext(path)
+    endings = {*ENDINGS, *(ending.upper() for ending in ENDINGS)}
+    return [stem + ending for ending in sorted(endings - {own})]
 
 
 @define(eq=False)
@@ -64,9 +71,14 @@ class Files:
         """Return where a file itself is, be it a link. Raises Forbidden."""
         return self._disk.locate(place.parent) / place.name
 
-    def move_pictures(self, source: Place, target: Place, pictures: Sequence[Thumbnail]) -> list[Thumbnail]:
-        """Let a file's pictures go where it went; return those that are there. Raises Forbidden."""
-        return rehang(self.path(source), self.path(target), pictures)
+    def move_pictures(
+        self, source: Place, target: Place, pictures: Sequence[Thumbnail], shared: Collection[str]
+    ) -> list[Thumbnail]:
+        """Let a file's pictures go where it went, and those ``shared`` with others also stay.
+
+        Returns those that are there. Raises Forbidden.
+        """
+        return rehang(self.path(source), self.path(target), pictures, shared)
 
     def delete_pictures(self, place: Place, pictures: Sequence[Thumbnail]) -> None:
         """Delete the pictures of a file, whether it is still there or not. Raises Forbidden."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -82,7 +82,7 @@ def _prepare(folder: Path) -> bool:
 def _write(file: Path, picture: Picture, size: str) -> Thumbnail | None:
     name = f"{file.stem}-{size}.{picture.format}"
     folder = file.parent / FOLDER
-    part = folder / f".txraker-{secrets.token_hex(8)}.part"
+    part = folder / _part()
     try:
         part.write_bytes(picture.content)
         os.replace(part, folder / name)
@@ -93,8 +93,13 @@ def _write(file: Path, picture: Picture, size: str) -> Thumbnail | None:
     return Thumbnail(picture.width, picture.height, len(picture.content), f"{FOLDER}/{name}")
 
 
-def rehang(source: Path, target: Path, thumbnails: Sequence[Thumbnail]) -> list[Thumbnail]:
-    """Let the pictures of a file go where it went, and be named as it is now; what can't is left out."""
+def rehang(
+    source: Path, target: Path, thumbnails: Sequence[Thumbnail], shared: Collection[str]
+) -> list[Thumbnail]:
+    """Let the pictures of a file go where it went, and be named as it is now; what can't is left out.
+
+    Those whose relative paths are ``shared`` also stay where they are: another file shows them, too.
+    """
     found = []
     for thumbnail in thumbnails:
         name = Path(thumbnail.relative_path).name
@@ -102,10 +107,25 @@ def rehang(source: Path, target: Path, thumbnails: Sequence[Thumbnail]) -> list[
         folder = target.parent / FOLDER
         if not _prepare(folder):
             continue
+        go = _link if thumbnail.relative_path in shared else os.replace
         with suppress(OSError):
-            os.replace(source.parent / FOLDER / name, folder / renamed)
+            go(source.parent / FOLDER / name, folder / renamed)
             found.append(Thumbnail(thumbnail.width, thumbnail.height, thumbnail.size, f"{FOLDER}/{renamed}"))
     return found
+
+
+def _link(source: Path, target: Path) -> None:
+    """Let there be a picture at both paths; it is never written to, only replaced. Raises OSError."""
+    part = target.parent / _part()
+    os.link(source, part, follow_symlinks=False)
+    try:
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _part() -> str:
+    return f".txraker-{secrets.token_hex(8)}.part"
 
 
 def take_down(folder: Path, thumbnails: Sequence[Thumbnail]) -> None:

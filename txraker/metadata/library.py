@@ -6,8 +6,10 @@ What happens to files is heard of by FileListChanged, and worked off in that ord
 from __future__ import annotations
 
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -23,11 +25,11 @@ from txraker.files.gcodes import GCODES
 from txraker.files.listing import FileInfo
 from txraker.files.places import Place, Roots
 from txraker.interfaces import IFileGuard
-from txraker.metadata.disk import Files, Version, is_gcode
-from txraker.metadata.facts import Facts, Metadata
+from txraker.metadata.disk import Files, Version, is_gcode, namesakes
+from txraker.metadata.facts import Facts, Metadata, Thumbnail
 from txraker.metadata.messages import Found
-from txraker.metadata.scanner import Job, Unreadable
-from txraker.metadata.shelf import LastPrint, Shelf
+from txraker.metadata.scanner import Interrupted, Job, Unreadable
+from txraker.metadata.shelf import PAGE, LastPrint, Shelf
 from txraker.reactor import OffThread
 
 TIDY_AFTER: Final = 5.0
@@ -38,7 +40,10 @@ class Scans(Protocol):
     """Reads gcode files: a Scanner, or what stands for one in tests."""
 
     def scan(self, job: Job, *, urgent: bool = False) -> Deferred[Found]:
-        """Return what was found. Raises Unreadable and Unavailable."""
+        """Return what was found. Raises Unreadable, Unavailable and NotFound."""
+
+    def drop(self, folder: Path) -> None:
+        """Read no file below a folder that is gone, unless somebody waits for it."""
 
     def stop(self) -> Deferred[None]:
         """Let go of everything."""
@@ -62,7 +67,10 @@ class Library:
     _report_fault: FaultReport
     _log: Logger
     _marks_objects: bool = False
+    _given_up: dict[str, Metadata] = field(factory=dict, init=False)
     _changes: DeferredLock = field(factory=DeferredLock, init=False)
+    _backlog: dict[str, None] = field(factory=dict, init=False)
+    _is_reading: bool = field(default=False, init=False)
     _tidying: IDelayedCall | None = field(default=None, init=False)
     _aside: set[Deferred[None]] = field(factory=set, init=False)
     _has_stopped: bool = field(default=False, init=False)
@@ -88,11 +96,8 @@ class Library:
             await self._off_thread(partial(self._files.version, place)) if is_gcode(place.relative) else None
         )
         if there is None:
-            raise NotFound(f"Metadata not available for <{place.relative}>")
-        known = await self._shelf.get(place.relative)
-        if known is not None and known.is_of(*there):
-            return known
-        return await self._read(place, there, urgent=True)
+            raise _not_available(place)
+        return await self._known(place, there) or await self._read(place, there, urgent=True)
 
     async def read_again(self, place: Place) -> Metadata:
         """Find a file's metadata out anew. Raises NotFound, BadRequest and Unavailable."""
@@ -105,7 +110,7 @@ class Library:
 
     async def known(self, place: Place) -> Metadata | None:
         """Return what a file said last, whether it has changed since or not. Raises Unavailable."""
-        return await self._shelf.get(place.relative)
+        return await self._shelf.get(place.relative) if is_gcode(place.relative) else None
 
     async def of_files(self, files: Sequence[FileInfo]) -> dict[str, dict[str, Any]]:
         """Return what is known of just these versions of files, by their paths; nothing is read for that.
@@ -130,23 +135,41 @@ class Library:
         """Forget files that are gone, then read those that are new or have changed, the newest first."""
         root = Place(self._roots.get(GCODES))
         there = await self._off_thread(partial(self._files.versions, root))
-        kept = await self._shelf.all()
-        self._shelf.put({relative: None for relative in kept if relative not in there})
-        unknown = [
-            relative
-            for relative, seen in there.items()
-            if (known := kept.get(relative)) is None or not known.is_of(*seen)
-        ]
-        del kept
-        for relative in sorted(unknown, key=lambda relative: there[relative].modified, reverse=True):
-            await self._read_if_new(self._roots.place(relative, within=GCODES))
+        unknown, gone = await self._shelf.compare(there)
+        self._shelf.put(dict.fromkeys(gone))
+        self._read_later(sorted(unknown, key=lambda relative: there[relative].modified))
+
+    def _read_later(self, relatives: Iterable[str]) -> None:
+        """Have files read one after the other when there is time, the last of them first."""
+        for relative in relatives:
+            self._backlog.pop(relative, None)
+            self._backlog[relative] = None
+        if self._backlog and not self._is_reading:
+            self._is_reading = True
+            self._begin(self._read_backlog())
+
+    async def _read_backlog(self) -> None:
+        try:
+            while self._backlog and not self._has_stopped:
+                relative, _ = self._backlog.popitem()
+                await self._changes.run(lambda: None)  # what happened before was taken part in
+                with suppress(ApiError):
+                    await self._read_if_new(self._roots.place(relative, within=GCODES))
+        finally:
+            self._is_reading = False
 
     async def _read_if_new(self, place: Place) -> None:
         there = await self._off_thread(partial(self._files.version, place))
-        known = await self._shelf.get(place.relative)
-        if there is None or (known is not None and known.is_of(*there)) or self._has_stopped:
+        if there is None or await self._known(place, there) is not None or self._has_stopped:
             return
         await self._read(place, there)
+
+    async def _known(self, place: Place, there: Version) -> Metadata | None:
+        """Return what is known of a version of a file, None where it is to be read."""
+        for known in (self._given_up.get(place.relative), await self._shelf.get(place.relative)):
+            if known is not None and known.is_of(*there):
+                return known
+        return None
 
     async def _read(self, place: Place, there: Version, *, urgent: bool = False) -> Metadata:
         marks_objects = self._marks_objects and await self._may_be_changed(place)
@@ -155,10 +178,28 @@ class Library:
         try:
             found = await self._scans.scan(job, urgent=urgent)
         except Unreadable as problem:
-            self._log.warn("{file}: no metadata: {problem}", file=place.relative, problem=str(problem))
-            found = Found(there.size, there.modified, Facts(), [], [], is_complete=False)
-        last = await self._shelf.last_print(place.relative, there)
-        metadata = _metadata(place, found, last)
+            return await self._unread(place, there, problem)
+        return await self._take(place, there, found)
+
+    async def _unread(self, place: Place, there: Version, problem: Unreadable) -> Metadata:
+        """Take that a file couldn't be read, and keep that if it is the file's fault. Raises NotFound."""
+        if await self._off_thread(partial(self._files.version, place)) is None:
+            raise _not_available(place)
+        self._log.warn("{file}: no metadata: {problem}", file=place.relative, problem=str(problem))
+        nothing = Found(there.size, there.modified, Facts(), [], [], is_complete=False)
+        if not isinstance(problem, Interrupted):
+            return await self._take(place, there, nothing)
+        known = await self._known(place, there)
+        if known is None:
+            last = await self._shelf.last_print(place.relative, there)
+            known = _metadata(place, problem.found or nothing, last)
+            if problem.is_deadly:
+                self._given_up[place.relative] = known
+        return known
+
+    async def _take(self, place: Place, there: Version, found: Found) -> Metadata:
+        self._given_up.pop(place.relative, None)
+        metadata = _metadata(place, found, await self._shelf.last_print(place.relative, there))
         await self._keep_if_there(place, metadata)
         return metadata
 
@@ -170,9 +211,20 @@ class Library:
         old = set(before.thumbnails or ()) if before is not None else set()
         names = {thumbnail.relative_path for thumbnail in metadata.thumbnails or ()}
         stale = [thumbnail for thumbnail in old if thumbnail.relative_path not in names]
-        if stale:
-            await self._off_thread(partial(self._files.delete_pictures, place, stale))
+        await self._take_down(place, stale)
         self._keep(metadata)
+
+    async def _take_down(self, place: Place, pictures: Sequence[Thumbnail]) -> None:
+        """Delete pictures of a file, except for those that a file named alike shows, too."""
+        if pictures:
+            shared = await self._shared(place)
+            own = [picture for picture in pictures if picture.relative_path not in shared]
+            await self._off_thread(partial(self._files.delete_pictures, place, own))
+
+    async def _shared(self, place: Place) -> set[str]:
+        """Return the pictures, by their relative paths, of other files in the folder that are named alike."""
+        others = await self._shelf.get_many(namesakes(place.relative))
+        return {picture.relative_path for other in others.values() for picture in other.thumbnails or ()}
 
     async def _may_be_changed(self, place: Place) -> bool:
         try:
@@ -187,7 +239,11 @@ class Library:
     def _changed(self, event: FileListChanged) -> None:
         change = event.change
         source = change.source_item.root if change.source_item is not None else ""
-        if GCODES in (change.item.root, source) and change.action != "root_update":
+        if GCODES not in (change.item.root, source) or change.action == "root_update":
+            return
+        if change.action in ("create_file", "modify_file"):
+            self._read_later(filter(is_gcode, [change.item.path]))
+        else:
             self._begin(self._follow(change))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -197,7 +253,7 @@ class Library:
             running.addBoth(lambda _: self._aside.discard(running))
 
     async def _follow(self, change: FileChange) -> None:
-        """Take part in what happened to a file or folder; one change after the other, but reading apart."""
+        """Take part in a move, in a deletion, or in a new folder; one after the other, but reading apart."""
         item, source = change.item, change.source_item
         here = self._place(item.root, item.path)
         before = self._place(source.root, source.path) if source is not None else None
@@ -221,11 +277,18 @@ class Library:
 
     async def _read_new(self, place: Place, *, is_folder: bool) -> None:
         if not is_folder:
-            if is_gcode(place.relative):
-                await self._read_if_new(place)
+            self._read_later(filter(is_gcode, [place.relative]))
             return
-        for relative in await self._off_thread(partial(self._files.versions, place)):
-            await self._read_if_new(self._roots.place(relative, within=GCODES))
+        there = await self._off_thread(partial(self._files.versions, place))
+        names = sorted(there, key=lambda relative: there[relative].modified)
+        for begin in range(0, len(names), PAGE):
+            page = names[begin : begin + PAGE]
+            known = await self._shelf.get_many(page)
+            self._read_later(
+                relative
+                for relative in page
+                if relative not in known or not known[relative].is_of(*there[relative])
+            )
 
     async def _leave(self, source: Place, target: Place | None) -> None:
         """Let a file's metadata and pictures go where it went; with no target the file is gone."""
@@ -236,27 +299,29 @@ class Library:
         thumbnails = known.thumbnails or []
         there = await self._off_thread(partial(self._files.version, target)) if target is not None else None
         if target is None or there is None or not known.is_of(*there):
-            await self._off_thread(partial(self._files.delete_pictures, source, thumbnails))
+            await self._take_down(source, thumbnails)
             return
         if thumbnails:
+            shared = await self._shared(source)
             thumbnails = await self._off_thread(
-                partial(self._files.move_pictures, source, target, thumbnails)
+                partial(self._files.move_pictures, source, target, thumbnails, shared)
             )
         moved = msgspec.structs.replace(
             known, filename=target.relative, thumbnails=thumbnails or msgspec.UNSET
         )
-        self._keep(moved)
+        await self._keep_if_there(target, moved)
 
     async def _leave_folder(self, source: Place, target: Place | None) -> None:
-        """Let the metadata of a folder's files go where it went; their pictures went with it."""
-        kept = await self._shelf.all()
-        beginning = f"{source.relative}/"
-        for relative, known in kept.items():
-            if relative.startswith(beginning):
-                self._shelf.put({relative: None})
-                if target is not None and known is not None:
-                    name = f"{target.relative}/{relative.removeprefix(beginning)}"
-                    self._keep(msgspec.structs.replace(known, filename=name))
+        """Let the metadata of a folder's files go where it went; their pictures went with it.
+
+        Nobody is told of each file: Moonraker 0.11.0 tells of the folder alone.
+        """
+        await self._shelf.move_folder(source.relative, None if target is None else target.relative)
+        self._scans.drop(await self._off_thread(partial(self._files.path, source)))
+
+
+def _not_available(place: Place) -> NotFound:
+    return NotFound(f"Metadata not available for <{place.relative}>")
 
 
 def _metadata(place: Place, found: Found, last: LastPrint) -> Metadata:

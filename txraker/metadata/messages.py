@@ -38,9 +38,10 @@ class Found(msgspec.Struct, frozen=True, tag=True):
 
 
 class Unreadable(msgspec.Struct, frozen=True, tag=True):
-    """The file can't be read, for that reason."""
+    """The file can't be read, for that reason, and as long as it doesn't change unless it ``may_pass``."""
 
     reason: str
+    may_pass: bool = False
 
 
 Reply = Hello | Found | Unreadable

@@ -35,7 +35,10 @@ class Listener(Protocol):
 
 
 class Worker(ProcessProtocol):
-    """One process, from its beginning to its end."""
+    """One process, from its beginning to its end.
+
+    It ``is_victim`` once it has been ended by a signal that isn't our answer to what it did.
+    """
 
     transport: IProcessTransport | None = None
 
@@ -43,10 +46,12 @@ class Worker(ProcessProtocol):
         self.is_ready = False
         self.files = 0
         self.memory = 0
+        self.is_victim = False
         self.leaving: IDelayedCall | None = None
         self._listener = listener
         self._unread = b""
         self._complaints = b""
+        self._was_killed = False
 
     def ask(self, request: Request) -> None:
         """Give it a file to read."""
@@ -63,6 +68,7 @@ class Worker(ProcessProtocol):
         """End it, and what it has started."""
         if self.transport is None:
             return
+        self._was_killed = True
         number = getattr(self.transport, "pid", None)
         with suppress(OSError, ProcessExitedAlready):
             if number and os.getpgid(number) == number:
@@ -93,6 +99,8 @@ class Worker(ProcessProtocol):
     def processEnded(self, reason: Failure) -> None:
         """Tell that it is gone, and why."""
         self.transport = None
+        ended_by = getattr(reason.value, "signal", None)
+        self.is_victim = not self._was_killed and ended_by not in (None, signal.SIGXCPU)
         complaints = self._complaints.decode("utf-8", "replace").strip()
         last = complaints.splitlines()[-1] if complaints else ""
         self._listener.ended(self, last or reason.getErrorMessage())

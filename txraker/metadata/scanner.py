@@ -1,6 +1,7 @@
 """Files waiting to be read, and the one process that reads them: begun when there is work, gone when idle.
 
-A process that hangs, dies or grows is replaced; the file it had is not tried again. What was found in it
+A process that hangs, dies or grows is replaced; the file it had is not tried again, unless somebody else has
+killed the process, which may be the kernel that is short of memory: then it is, once. What was found in it
 before is kept. Files that somebody waits for are first, then the newest.
 """
 
@@ -18,7 +19,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from txraker.errors import Unavailable
+from txraker.errors import NotFound, Unavailable
 from txraker.metadata.messages import Found, Hello, Reply, Request
 from txraker.metadata.process import Worker
 from txraker.reactor import Reactor
@@ -52,12 +53,29 @@ TRY_AGAIN: Final = 60.0
 LEAVE: Final = 5.0
 """Seconds that a process has to end when it was let go."""
 
+MOST_DEATHS: Final = 2
+"""Processes that may be killed by others while they read a file."""
+
+MOST_TOLD: Final = 200
+"""Dropped files about which somebody is told in one turn of the reactor."""
 
 _STOPPED: Final = "The server is being stopped"
 
 
 class Unreadable(Exception):
-    """A file about which nothing could be found out; the message says why."""
+    """A file about which nothing can be found out before it changes; the message says why."""
+
+
+class Interrupted(Unreadable):
+    """A file that wasn't read to its end for a reason that may pass; ``found`` is what was found before that.
+
+    It ``is_deadly`` when every process that read it was killed: better not to try it again.
+    """
+
+    def __init__(self, why: str, found: Found | None, *, is_deadly: bool) -> None:
+        super().__init__(why)
+        self.found = found
+        self.is_deadly = is_deadly
 
 
 @frozen
@@ -82,17 +100,24 @@ class _Waiting:
     urgent: bool
     told: list[Deferred[Found]] = field(factory=list)
     found: Found | None = None
+    deaths: int = 0
 
     @property
     def order(self) -> tuple[bool, float]:
         return self.urgent, self.job.modified
 
+    def join(self, other: _Waiting) -> None:
+        """Wait for the same file as another does, too."""
+        self.urgent = self.urgent or other.urgent
+        self.told += other.told
+        self.found, self.deaths = other.found, other.deaths
+
     def finish(self, problem: Exception) -> None:
-        """Tell what was found before, or else the problem."""
+        """Tell what was found before, or else the problem; one that may pass tells both."""
         told, self.told = self.told, []
         for deferred in told:
             if not deferred.called:
-                if self.found is None:
+                if self.found is None or isinstance(problem, Interrupted):
                     deferred.errback(problem)
                 else:
                     deferred.callback(self.found)
@@ -120,8 +145,8 @@ class Scanner:
     def scan(self, job: Job, *, urgent: bool = False) -> Deferred[Found]:
         """Read a file and return a Deferred of what was found, complete or not.
 
-        A file that waits already is read once for all. It fails with Unreadable, which is the file's fault,
-        or with Unavailable, which is not.
+        A file that waits already is read once for all. It fails with Unreadable, which is the file's fault
+        unless it is Interrupted, with Unavailable, or with NotFound when the file's folder was dropped.
         """
         if self._has_stopped:
             return fail(Unavailable(_STOPPED))
@@ -135,6 +160,21 @@ class Scanner:
         waiting.told.append(done)
         self._next()
         return done
+
+    def drop(self, folder: Path) -> None:
+        """Read no file below a folder that is gone, except those that somebody waits for."""
+        gone = [
+            file
+            for file, waiting in self._waiting.items()
+            if not waiting.urgent and file.is_relative_to(folder)
+        ]
+        self._tell_gone([self._waiting.pop(file) for file in gone])
+
+    def _tell_gone(self, gone: list[_Waiting]) -> None:
+        for waiting in gone[:MOST_TOLD]:
+            waiting.finish(NotFound(f"'{waiting.job.file}' is gone"))
+        if gone[MOST_TOLD:]:
+            self._reactor.callLater(0, self._tell_gone, gone[MOST_TOLD:])
 
     def stop(self) -> Deferred[None]:
         """End the process and tell everybody who waits; the Deferred fires when it is gone."""
@@ -203,19 +243,32 @@ class Scanner:
                 return
         if worker.files >= MOST_FILES or worker.memory > MOST_MEMORY:
             self._let_go()
-        self._finish(current, Unreadable(getattr(reply, "reason", "")))
+        self._finish(current, _problem(reply, current.found))
         self._next()
         if self._current is None and self._worker is not None:
             self._idle = self._reactor.callLater(IDLE, self._let_go)
 
     def _finish(self, current: _Waiting, problem: Exception) -> None:
         """Be done with a file. Who is told may ask for the next one at once, so that comes last."""
+        self._put_aside()
+        current.finish(problem)
+
+    def _put_aside(self) -> None:
         self._current = None
         _cancel(self._limit)
         _cancel(self._idle)
         _cancel(self._pause)
         self._pause = self._reactor.callLater(PAUSE, self._next)
-        current.finish(problem)
+
+    def _lose(self, current: _Waiting, worker: Worker, why: str) -> None:
+        """Take the end of the process that had a file; who wasn't to blame for it is tried once more."""
+        current.deaths += worker.is_victim
+        if worker.is_victim and current.deaths < MOST_DEATHS:
+            self._put_aside()
+            self._waiting.setdefault(current.job.file, _Waiting(current.job, current.urgent)).join(current)
+            return
+        problem = Interrupted(why, current.found, is_deadly=True) if worker.is_victim else Unreadable(why)
+        self._finish(current, problem)
 
     def _let_go(self) -> None:
         worker, self._worker = self._worker, None
@@ -230,7 +283,7 @@ class Scanner:
             self._worker.kill()
 
     def ended(self, worker: Worker, why: str) -> None:
-        """Hear that a process is gone; the file it had is done with, whatever became of it."""
+        """Hear that a process is gone."""
         self._alive.discard(worker)
         _cancel(worker.leaving)
         if not self._alive:
@@ -243,7 +296,7 @@ class Scanner:
         _cancel(self._limit)
         if self._current is not None:
             self._log.warn("{file}: reading it failed: {why}", file=self._current.job.file, why=why)
-            self._finish(self._current, Unreadable(why))
+            self._lose(self._current, worker, why)
         elif not worker.is_ready:
             self._give_up(f"The process that reads gcode files has ended: {why}")
         self._next()
@@ -258,6 +311,14 @@ class Scanner:
         waiting, self._waiting = self._waiting, {}
         for left in waiting.values():
             left.finish(Unavailable(why))
+
+
+def _problem(reply: Reply, found: Found | None) -> Unreadable:
+    """Return what a reply that isn't Found says."""
+    reason = getattr(reply, "reason", "")
+    if getattr(reply, "may_pass", False):
+        return Interrupted(reason, found, is_deadly=False)
+    return Unreadable(reason)
 
 
 def _cancel(call: IDelayedCall | None) -> None:

@@ -27,6 +27,9 @@ WRITE_AFTER: Final = 2.0
 MOST_UNWRITTEN: Final = 50
 """Files whose metadata may wait to be written."""
 
+PAGE: Final = 50
+"""Files whose metadata is looked at in one turn of the reactor."""
+
 
 class LastPrint(msgspec.Struct, frozen=True):
     """What any server like ours keeps of a file's last print, and of which version that was."""
@@ -49,7 +52,7 @@ class Shelf:
 
     async def get(self, relative: str) -> Metadata | None:
         """Return a file's metadata, None where there is none. Raises Unavailable."""
-        return _metadata(await self._raw(relative))
+        return _metadata(relative, await self._raw(relative))
 
     async def get_many(self, relatives: Iterable[str]) -> dict[str, Metadata]:
         """Return the metadata of those files that have any. Raises Unavailable."""
@@ -58,7 +61,7 @@ class Shelf:
             NAMESPACE, [relative for relative in wanted if relative not in self._unwritten]
         )
         raws = {relative: self._unwritten.get(relative, kept.get(relative)) for relative in wanted}
-        found = {relative: _metadata(raw) for relative, raw in raws.items()}
+        found = {relative: _metadata(relative, raw) for relative, raw in raws.items()}
         return {relative: metadata for relative, metadata in found.items() if metadata is not None}
 
     async def last_print(self, relative: str, there: Version) -> LastPrint:
@@ -69,19 +72,39 @@ class Shelf:
             return LastPrint()
         return last if there == (last.size, last.modified) else LastPrint()
 
-    async def all(self) -> dict[str, Metadata | None]:
-        """Return everything; None stands for what isn't metadata as we write it. Raises Unavailable."""
+    async def compare(self, there: Mapping[str, Version]) -> tuple[set[str], set[str]]:
+        """Return which of those versions of files aren't known, and what is kept of files that aren't there.
+
+        Everything is read for that, but not at once. Raises Unavailable.
+        """
         await self.write()
-        try:
-            kept = await self._namespaces.get(NAMESPACE)
-        except KeyNotFound:
-            return {}
-        return {relative: _metadata(raw) for relative, raw in kept.items()}
+        unknown, gone = set(there), set()
+        after = ""
+        while page := await self._namespaces.page(NAMESPACE, after, PAGE):
+            for relative, raw in page.items():
+                after = relative
+                known = _metadata(relative, raw)
+                if relative not in there:
+                    gone.add(relative)
+                elif known is not None and known.is_of(*there[relative]):
+                    unknown.discard(relative)
+        return unknown, gone
+
+    async def move_folder(self, folder: str, target: str | None) -> None:
+        """Let what is known of a folder's files go where the folder went; None forgets it.
+
+        It is done in one step, however much that is. Raises Unavailable.
+        """
+        await self.write()
+        if target is None:
+            await self._namespaces.forget(NAMESPACE, f"{folder}/")
+        else:
+            await self._namespaces.rename(NAMESPACE, f"{folder}/", f"{target}/")
 
     def put(self, values: Mapping[str, Metadata | None]) -> None:
         """Keep metadata by the paths of files; None forgets it."""
         for relative, metadata in values.items():
-            self._unwritten[relative] = None if metadata is None else msgspec.to_builtins(metadata)
+            self._unwritten[relative] = None if metadata is None else _written(metadata)
         if len(self._unwritten) >= MOST_UNWRITTEN:
             self._write_aside()
         elif self._unwritten and self._writing is None:
@@ -114,8 +137,17 @@ class Shelf:
             return None
 
 
-def _metadata(raw: Any) -> Metadata | None:
+def _written(metadata: Metadata) -> dict[str, Any]:
+    """Return what is written: not the path, which is the name that it is written under."""
+    raw: dict[str, Any] = msgspec.to_builtins(metadata)
+    del raw["filename"]
+    return raw
+
+
+def _metadata(relative: str, raw: Any) -> Metadata | None:
+    if not isinstance(raw, dict):
+        return None
     try:
-        return None if raw is None else msgspec.convert(raw, Metadata)
+        return msgspec.convert({**raw, "filename": relative}, Metadata)
     except msgspec.ValidationError:
         return None

@@ -83,7 +83,8 @@ def serve(requests: BinaryIO, replies: BinaryIO, allow: Callable[[int], None]) -
             for found in findings(Path(request.path), program if request.mark_objects else None):
                 _say(replies, msgspec.structs.replace(found, memory=_memory()))
         except (OSError, ValueError, MemoryError) as problem:
-            _say(replies, Unreadable(str(problem) or type(problem).__name__))
+            reason = str(problem) or type(problem).__name__
+            _say(replies, Unreadable(reason, may_pass=not isinstance(problem, ValueError)))
 
 
 def _say(replies: BinaryIO, reply: Reply) -> None:

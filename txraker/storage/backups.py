@@ -3,7 +3,7 @@
 All of this blocks: it is done in the database's thread, with its connection and outside a transaction.
 Beside the backups that somebody asks for there are automatic ones, ``auto-<stamp>.db``, and those of what a
 restore replaces, ``before-restore-<stamp>.db``; the newest few of either kind are kept. Stamps are local
-time.
+time. Those of the future, which a clock made that was wrong, count as the oldest.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ LONGEST_NAME: Final = 200
 _STAMP = "%Y%m%d-%H%M%S"
 _AUTOMATIC = re.compile(r"auto-\d{8}-\d{6}\.db")
 _BEFORE_RESTORE = re.compile(r"before-restore-\d{8}-\d{6}\.db")
+_OF_SQLITE = ("-journal", "-wal", "-shm")
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -94,7 +95,7 @@ class Backups:
         ready = self.folder / ".restore"
         try:
             self.prepare(path, ready)
-            self.make(connection, f"before-restore-{self.stamp()}.db")
+            replaced = self.make(connection, f"before-restore-{self.stamp()}.db")
             with closing(open_to_read(ready)) as source:
                 source.backup(connection)
         except NoGoodCopy as problem:
@@ -102,7 +103,7 @@ class Backups:
         finally:
             with suppress(OSError):
                 ready.unlink(missing_ok=True)
-        self._prune(_BEFORE_RESTORE)
+        self._prune(_BEFORE_RESTORE, replaced)
         return Restored(tables_in(connection), names_in(connection))
 
     def prepare(self, backup: Path, target: Path) -> None:
@@ -140,9 +141,16 @@ class Backups:
     def prepare_newest(self, target: Path) -> Path | None:
         """Make such a copy of the newest backup that is good, and return which that is, if any.
 
-        Raises StorageError when a copy can't be written.
+        What a restore has replaced comes last: somebody didn't want that any more. Raises StorageError when a
+        copy can't be written.
         """
-        for backup in sorted(self._files(), key=_changed, reverse=True):
+        now = self._now().timestamp()
+
+        def rank(file: Path) -> tuple[bool, bool, int]:
+            changed = _changed(file)
+            return _BEFORE_RESTORE.fullmatch(file.name) is not None, changed / 1e9 > now, -changed
+
+        for backup in sorted(self._files(), key=rank):
             with suppress(NoGoodCopy):
                 self.prepare(backup, target)
                 return backup
@@ -160,7 +168,7 @@ class Backups:
             return None
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # or the file would be changed by that later
         made = self.make(connection, f"auto-{self.stamp()}.db")
-        self._prune(_AUTOMATIC)
+        self._prune(_AUTOMATIC, made)
         return made
 
     def stamp(self) -> str:
@@ -182,16 +190,26 @@ class Backups:
             return []
         return [file for file in found if _is_name(file.name)]
 
-    def _prune(self, kind: re.Pattern[str]) -> None:
-        files = sorted(file for file in self._files() if kind.fullmatch(file.name))
-        for file in files[:-KEPT]:
+    def _prune(self, kind: re.Pattern[str], made: Path) -> None:
+        """Delete the oldest of a kind, beside the one that was just made."""
+        others = [file for file in self._files() if kind.fullmatch(file.name) and file != made]
+        others.sort(key=lambda file: (file.name < made.name, file.name))
+        for file in others[: 1 - KEPT]:
             with suppress(OSError):
                 file.unlink()
 
 
 def _is_name(name: str) -> bool:
-    """Say whether a file may be a backup: not hidden, not in the making, and with a name that can be said."""
-    return bool(name) and name.isprintable() and not name.startswith(".") and not name.endswith(PART)
+    """Say whether a file may be a backup: with a name that can be said, not hidden, not in the making.
+
+    Nor may it be what SQLite takes for the log of another one.
+    """
+    return (
+        bool(name)
+        and name.isprintable()
+        and not name.startswith(".")
+        and not name.endswith((PART, *_OF_SQLITE))
+    )
 
 
 def _changed(file: Path) -> int:

@@ -6,7 +6,7 @@ To read or change one name touches its row alone, however much the namespace hol
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -20,11 +20,13 @@ from txraker.storage.nested import (
     check_depth,
     check_name,
     check_names,
+    check_size,
     decoded,
     encoded,
     pop_within,
     put_within,
-    value_within,
+    raw_object,
+    raw_within,
 )
 
 MIGRATION: Final = Migration(
@@ -37,6 +39,7 @@ MIGRATION: Final = Migration(
 """The table that namespaces are kept in."""
 
 _HERE = "WHERE namespace = ? AND key = ?"
+_BELOW = "WHERE namespace = ? AND key >= ? AND key < CAST(? AS TEXT)"
 
 
 @implementer(INamespaces)
@@ -51,17 +54,21 @@ class Namespaces:
     database: IDatabase
 
     async def get(self, namespace: str, key: Sequence[str] = ()) -> Any:
-        names = tuple(key)
-        if names:
-            check_names(namespace, names)
-            return await self.database.run(lambda connection: _get(connection, namespace, names))
-        check_name(namespace)
-        return await self.database.run(lambda connection: _get_all(connection, namespace))
+        read = _reading(namespace, key)
+        return await self.database.run(lambda connection: decoded(read(connection)))
+
+    async def get_raw(self, namespace: str, key: Sequence[str] = ()) -> msgspec.Raw:
+        return await self.database.run(_reading(namespace, key))
 
     async def get_many(self, namespace: str, names: Collection[str]) -> dict[str, Any]:
         for name in names:
             check_names(namespace, (name,))
         return await self.database.run(lambda connection: _get_many(connection, namespace, names))
+
+    async def page(self, namespace: str, after: str, most: int) -> dict[str, Any]:
+        for name in (namespace, after):
+            check_name(name)
+        return await self.database.run(lambda connection: _page(connection, namespace, after, most))
 
     async def put(self, namespace: str, key: Sequence[str], value: Any) -> None:
         names = tuple(key)
@@ -74,6 +81,15 @@ class Namespaces:
         for name in texts:
             check_names(namespace, (name,))
         await self.database.run(lambda connection: put_rows(connection, namespace, texts.items()))
+
+    async def rename(self, namespace: str, beginning: str, other: str) -> None:
+        for name in (beginning, other):
+            check_names(namespace, (name,))
+        await self.database.run(lambda connection: _rename(connection, namespace, beginning, other))
+
+    async def forget(self, namespace: str, beginning: str) -> None:
+        check_names(namespace, (beginning,))
+        await self.database.run(lambda connection: _forget(connection, namespace, beginning))
 
     async def delete(self, namespace: str, key: Sequence[str]) -> Any:
         names = tuple(key)
@@ -110,12 +126,22 @@ def _row(connection: sqlite3.Connection, namespace: str, name: str) -> bytes | N
     return None if row is None else bytes(row[0])
 
 
-def _get(connection: sqlite3.Connection, namespace: str, names: Sequence[str]) -> Any:
+def _reading(namespace: str, key: Sequence[str]) -> Callable[[sqlite3.Connection], msgspec.Raw]:
+    """Return work that reads a value, or without a key a namespace. Raises BadRequest."""
+    names = tuple(key)
+    if not names:
+        check_name(namespace)
+        return lambda connection: _get_all(connection, namespace)
+    check_names(namespace, names)
+    return lambda connection: _get(connection, namespace, names)
+
+
+def _get(connection: sqlite3.Connection, namespace: str, names: Sequence[str]) -> msgspec.Raw:
     text = _row(connection, namespace, names[0])
     if text is None:
         raise KeyNotFound(namespace, names[0])
     try:
-        return value_within(decoded(text), names[1:])
+        return raw_within(text, names[1:])
     except KeyError:
         raise KeyNotFound(namespace, ".".join(names)) from None
 
@@ -125,14 +151,44 @@ def _get_many(connection: sqlite3.Connection, namespace: str, names: Collection[
     return {name: decoded(text) for name, text in texts.items() if text is not None}
 
 
-def _get_all(connection: sqlite3.Connection, namespace: str) -> dict[str, Any]:
+def _page(connection: sqlite3.Connection, namespace: str, after: str, most: int) -> dict[str, Any]:
     rows = connection.execute(
-        "SELECT key, value FROM namespaces WHERE namespace = ? ORDER BY key", (namespace,)
+        "SELECT key, value FROM namespaces WHERE namespace = ? AND key > ? ORDER BY key LIMIT ?",
+        (namespace, after, most),
     )
-    found = {name: decoded(text) for name, text in rows}
-    if not found:
+    return {name: decoded(text) for name, text in rows}
+
+
+def _below(namespace: str, beginning: str) -> tuple[str, str, bytes]:
+    """Return what ``_BELOW`` is asked with: no name in UTF-8 has the byte that ends what begins so."""
+    return namespace, beginning, beginning.encode() + b"\xff"
+
+
+def _rename(connection: sqlite3.Connection, namespace: str, beginning: str, other: str) -> None:
+    rest = len(beginning.encode()) + 1
+    connection.execute(
+        f"UPDATE OR REPLACE namespaces SET key = CAST(? || substr(CAST(key AS BLOB), ?) AS TEXT) {_BELOW}",
+        (other, rest, *_below(namespace, beginning)),
+    )
+
+
+def _forget(connection: sqlite3.Connection, namespace: str, beginning: str) -> None:
+    connection.execute(f"DELETE FROM namespaces {_BELOW}", _below(namespace, beginning))
+
+
+def _get_all(connection: sqlite3.Connection, namespace: str) -> msgspec.Raw:
+    size = "SELECT sum(length(key) + length(value)) FROM namespaces WHERE namespace = ?"
+    (found,) = connection.execute(size, (namespace,)).fetchone()
+    if found is None:
         raise KeyNotFound(namespace, "")
-    return found
+    check_size(namespace, found)
+    return raw_object(
+        dict(
+            connection.execute(
+                "SELECT key, value FROM namespaces WHERE namespace = ? ORDER BY key", (namespace,)
+            )
+        )
+    )
 
 
 def _put(connection: sqlite3.Connection, namespace: str, names: Sequence[str], text: bytes) -> None:

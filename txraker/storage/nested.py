@@ -6,7 +6,7 @@ Contract: measured on Moonraker 0.11.0, as far as it isn't in "Database Manageme
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +24,9 @@ DEEPEST: Final = 200
 
 LARGEST: Final = 16 * 1024 * 1024
 """Bytes that a row's value may have as JSON: several times what one request may bring."""
+
+LARGEST_NAMESPACE: Final = 64 * 1024 * 1024
+"""Bytes of a namespace, as JSON, that may be read as a whole: a small board has room for what that takes."""
 
 _TOO_DEEP = f"The value has more than {DEEPEST} levels"
 
@@ -46,6 +49,29 @@ def check_name(name: str) -> None:
         name.encode()
     except UnicodeEncodeError:
         raise BadRequest(f"A name isn't Unicode: {name[:40]!a}") from None
+
+
+def check_size(namespace: str, size: int) -> None:
+    """Raise BadRequest for a namespace that is too large to be read as a whole."""
+    if size > LARGEST_NAMESPACE:
+        most = f"{LARGEST_NAMESPACE // 1024**2} MiB"
+        raise BadRequest(f"Namespace {namespace} is larger than {most}: read its values by their keys")
+
+
+def raw_within(text: bytes, names: Sequence[str]) -> msgspec.Raw:
+    """Return what names lead to, as ``value_within``, from JSON and as JSON. Raises KeyError."""
+    value = msgspec.Raw(text)
+    for name in names:
+        try:
+            value = msgspec.json.decode(value, type=dict[str, msgspec.Raw])[name]
+        except msgspec.ValidationError:
+            raise KeyError(name) from None
+    return value
+
+
+def raw_object(rows: Mapping[str, bytes]) -> msgspec.Raw:
+    """Return values in JSON as an object in JSON."""
+    return msgspec.Raw(msgspec.json.encode({name: msgspec.Raw(text) for name, text in rows.items()}))
 
 
 def value_within(value: Any, names: Sequence[str]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from attrs import define, field
 from zope.interface import implementer
 
@@ -14,10 +15,12 @@ from txraker.storage.nested import (
     check_depth,
     check_name,
     check_names,
+    check_size,
     decoded,
     encoded,
     pop_within,
     put_within,
+    raw_object,
     value_within,
 )
 
@@ -34,20 +37,32 @@ class MemoryNamespaces:
     rows: dict[str, dict[str, bytes]] = field(factory=dict)
 
     async def get(self, namespace: str, key: Sequence[str] = ()) -> Any:
+        return decoded(await self.get_raw(namespace, key))
+
+    async def get_raw(self, namespace: str, key: Sequence[str] = ()) -> msgspec.Raw:
         if key:
             check_names(namespace, key)
-            return self._within(namespace, key)
+            return msgspec.Raw(encoded(self._within(namespace, key)))
         check_name(namespace)
         self._check()
         if namespace not in self.rows:
             raise KeyNotFound(namespace, "")
-        return {name: decoded(text) for name, text in sorted(self.rows[namespace].items())}
+        rows = dict(sorted(self.rows[namespace].items()))
+        check_size(namespace, sum(len(name) + len(text) for name, text in rows.items()))
+        return raw_object(rows)
 
     async def get_many(self, namespace: str, names: Collection[str]) -> dict[str, Any]:
         for name in names:
             check_names(namespace, (name,))
         rows = {name: self._row(namespace, name) for name in names}
         return {name: row for name, row in rows.items() if row is not None}
+
+    async def page(self, namespace: str, after: str, most: int) -> dict[str, Any]:
+        for name in (namespace, after):
+            check_name(name)
+        self._check()
+        rows = sorted(self.rows.get(namespace, {}).items())
+        return {name: decoded(text) for name, text in [row for row in rows if row[0] > after][:most]}
 
     async def put(self, namespace: str, key: Sequence[str], value: Any) -> None:
         check_names(namespace, key)
@@ -60,6 +75,17 @@ class MemoryNamespaces:
         for name in values:
             check_names(namespace, (name,))
         self._put(namespace, {name: encoded(value) for name, value in values.items()})
+
+    async def rename(self, namespace: str, beginning: str, other: str) -> None:
+        for name in (beginning, other):
+            check_names(namespace, (name,))
+        rows = self._below(namespace, beginning)
+        renamed = {other + name.removeprefix(beginning): text for name, text in rows.items()}
+        self._put(namespace, {**dict.fromkeys(rows, b"null"), **renamed})
+
+    async def forget(self, namespace: str, beginning: str) -> None:
+        check_names(namespace, (beginning,))
+        self._put(namespace, dict.fromkeys(self._below(namespace, beginning), b"null"))
 
     async def delete(self, namespace: str, key: Sequence[str]) -> Any:
         check_names(namespace, key)
@@ -79,6 +105,10 @@ class MemoryNamespaces:
     def _check(self) -> None:
         if self.problem is not None:
             raise self.problem
+
+    def _below(self, namespace: str, beginning: str) -> dict[str, bytes]:
+        rows = self.rows.get(namespace, {})
+        return {name: text for name, text in rows.items() if name.startswith(beginning)}
 
     def _row(self, namespace: str, name: str) -> Any:
         self._check()

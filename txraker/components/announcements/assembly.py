@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from txraker.components.announcements.component import Announcements
+from txraker.components.announcements.lookout import Lookout
 from txraker.components.announcements.moonlight import Moonlight
 from txraker.components.announcements.options import AnnouncementOptions
 from txraker.components.announcements.store import AnnouncementStore
@@ -16,10 +17,11 @@ def load_announcements(loader: ComponentLoader, namespaces: INamespaces) -> None
 
     def announcements() -> Announcements:
         options = loader.configuration.read("announcements", AnnouncementOptions)
-        reactor, moonlight = loader.reactor, None
+        reactor, lookout = loader.reactor, None
+        store = AnnouncementStore(options.subscriptions, namespaces)
         if options.enable_moonlight:
             moonlight = Moonlight(WebClient(reactor).read, reactor.seconds, loader.warnings)
-        store = AnnouncementStore(options.subscriptions, namespaces)
-        return Announcements(reactor, store, moonlight, loader.events, loader.report_fault)
+            lookout = Lookout(moonlight, store, reactor.seconds, loader.events)
+        return Announcements(reactor, store, lookout, loader.events, loader.report_fault)
 
     loader.load("announcements", announcements)

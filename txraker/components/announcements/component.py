@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -19,15 +20,13 @@ from zope.interface import implementer
 
 from txraker.api.caller import Caller
 from txraker.api.endpoint import DELETE, GET, POST, endpoint
-from txraker.components.announcements.moonlight import Moonlight
+from txraker.components.announcements.lookout import Lookout
 from txraker.components.announcements.store import AnnouncementStore
 from txraker.errors import BadRequest, Unavailable
 from txraker.events import (
     Announcement,
     AnnouncementDismissed,
-    AnnouncementEntries,
     AnnouncementId,
-    AnnouncementUpdate,
     AnnouncementWake,
     Events,
 )
@@ -81,14 +80,14 @@ class FeedAction(msgspec.Struct, frozen=True):
 @implementer(IComponent)
 @define(eq=False)
 class Announcements:
-    """Shows announcements, and fetches feeds where there is a ``moonlight``.
+    """Shows announcements, and fetches feeds where there is a ``lookout``.
 
     ``clock`` gives Unix time and calls back; ``chance`` returns numbers from 0 to 1.
     """
 
     _clock: IReactorTime
     _store: AnnouncementStore
-    _moonlight: Moonlight | None
+    _lookout: Lookout | None
     _events: Events
     _report_fault: FaultReport
     _chance: Callable[[], float] = random.random
@@ -100,7 +99,7 @@ class Announcements:
 
     def start(self) -> None:
         self._run(self._arrange_wake)
-        if self._moonlight is not None:
+        if self._lookout is not None:
             self._fetching = self._clock.callLater(FIRST_FETCH * self._chance(), self._fetch_regularly)
 
     def stop(self) -> None:
@@ -125,8 +124,11 @@ class Announcements:
 
     @endpoint("server.announcements.update", POST, "/server/announcements/update")
     async def update(self, caller: Caller) -> AnnouncementsUpdated:
-        """Fetch the feeds now, if that is configured, and return the announcements."""
-        modified = await self._fetch()
+        """Fetch the feeds now, if that is configured, and return the announcements.
+
+        If that is being done, or was done less than ten seconds ago, the answer is what came of it.
+        """
+        modified = await self._look()
         return AnnouncementsUpdated((await self._store.board()).newest_first(), modified)
 
     @endpoint(
@@ -160,13 +162,13 @@ class Announcements:
 
     @endpoint("server.announcements.post_feed", POST, "/server/announcements/feed", audit=("name",))
     async def post_feed(self, caller: Caller, *, name: FeedName) -> FeedAction:
-        """Subscribe to a feed. Small and capital letters are the same."""
+        """Subscribe to a feed, of at most 50 that are added so. Small and capital letters are the same."""
         feed = name.lower()
         if not _FEED_NAME.fullmatch(feed):
             raise BadRequest(f"Invalid value for 'name': {name}")
         is_new = await self._store.add_feed(feed)
-        if is_new:
-            self._run(self._fetch)
+        if is_new and self._lookout is not None:
+            self._run(partial(self._lookout.look_at, feed))
         return FeedAction(feed, "added" if is_new else "skipped")
 
     @endpoint("server.announcements.delete_feed", DELETE, "/server/announcements/feed", audit=("name",))
@@ -176,30 +178,20 @@ class Announcements:
         """End the subscription to a feed that was added by `post_feed`; its announcements go, too."""
         feed = name.lower()
         had_entries = await self._store.remove_feed(feed)
-        if self._moonlight is not None:
-            self._moonlight.forget(feed)
+        if self._lookout is not None:
+            self._lookout.forget(feed)
         if had_entries:
-            await self._tell()
+            self._events.emit(await self._store.news())
         return FeedAction(feed, "removed")
 
     def _fetch_regularly(self) -> None:
         delay = FETCH_EVERY * (0.9 + 0.2 * self._chance())
         self._fetching = self._clock.callLater(delay, self._fetch_regularly)
-        self._run(self._fetch)
+        self._run(self._look)
 
-    async def _fetch(self) -> bool:
-        """Fetch the feeds, if that is configured, and return whether something has changed."""
-        if self._moonlight is None:
-            return False
-        found = await self._moonlight.fetch(await self._store.feeds())
-        changed = await self._store.merge(found)
-        if changed:
-            await self._tell()
-        return changed
-
-    async def _tell(self) -> None:
-        board = await self._store.board()
-        self._events.emit(AnnouncementUpdate(AnnouncementEntries(board.newest_first())))
+    async def _look(self) -> bool:
+        """Look at the feeds, if that is configured, and return whether something has changed."""
+        return self._lookout is not None and await self._lookout.look()
 
     async def _arrange_wake(self) -> None:
         """Be called when the next announcement comes back, and only then."""

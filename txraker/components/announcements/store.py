@@ -12,13 +12,16 @@ from twisted.internet.defer import DeferredLock
 
 from txraker.components.announcements.board import Board
 from txraker.errors import BadRequest, NotFound, Unavailable
-from txraker.events import Announcement
+from txraker.events import Announcement, AnnouncementEntries, AnnouncementUpdate
 from txraker.interfaces import INamespaces
 
 NAMESPACE = "announcements"
 
 ALWAYS = ("moonraker", "klipper")
 """Feeds that everybody is subscribed to."""
+
+MOST_FEEDS = 50
+"""Feeds that clients can add: each of them is fetched regularly."""
 
 _FEEDS = ("moonraker", ("announcements", "stored_feeds"))
 
@@ -40,18 +43,25 @@ class AnnouncementStore:
         finally:
             self._one_at_a_time.release()
 
+    async def news(self) -> AnnouncementUpdate:
+        """Return what clients are told when announcements have come or gone."""
+        return AnnouncementUpdate(AnnouncementEntries((await self.board()).newest_first()))
+
     async def feeds(self) -> list[str]:
         """Return the names of all feeds: those for everybody, those of the configuration, those added."""
         names = (*ALWAYS, *(name.lower() for name in self._configured_feeds), *await self._added_feeds())
         return list(dict.fromkeys(names))
 
     async def add_feed(self, name: str) -> bool:
-        """Subscribe to a feed and return whether that is new."""
+        """Subscribe to a feed and return whether that is new. Raises BadRequest when there are too many."""
         await self._one_at_a_time.acquire()
         try:
             if name in await self.feeds():
                 return False
-            await self._put_feeds([*await self._added_feeds(), name])
+            added = await self._added_feeds()
+            if len(added) >= MOST_FEEDS:
+                raise BadRequest(f"No more than {MOST_FEEDS} feeds can be added")
+            await self._put_feeds([*added, name])
         finally:
             self._one_at_a_time.release()
         return True

@@ -27,7 +27,7 @@ class DatabaseItem(msgspec.Struct, frozen=True):
 
     namespace: str
     key: str | list[str] | None
-    value: Any
+    value: Any  # one that was only read is JSON already: a msgspec.Raw
 
 
 class Compacted(msgspec.Struct, frozen=True):

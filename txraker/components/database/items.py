@@ -71,11 +71,11 @@ async def get_item(namespaces: INamespaces, namespace: str, key: Key | None) -> 
     if key is not None:
         names = names_of(key)
         try:
-            return DatabaseItem(namespace, key, await namespaces.get(namespace, names))
+            return DatabaseItem(namespace, key, await namespaces.get_raw(namespace, names))
         except KeyNotFound as problem:
             raise _not_found(problem, namespace, key) from None
     try:
-        return DatabaseItem(namespace, None, await namespaces.get(namespace))
+        return DatabaseItem(namespace, None, await namespaces.get_raw(namespace))
     except KeyNotFound:
         if namespace in OURS:
             return DatabaseItem(namespace, None, {})

@@ -32,6 +32,8 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "aspect_ratio": is_aspect_ratio,
 }
 
+_RATIO = WebcamOptions(stream_url="").aspect_ratio
+
 Text = Annotated[str, Meta(max_length=256)]
 Url = Annotated[str, Meta(max_length=4096)]
 Uid = Annotated[Text | None, Meta(description="The camera's uid.")]
@@ -111,7 +113,9 @@ class Webcams:
         flip_horizontal: Annotated[bool | None, Meta(description="Whether left and right change.")] = None,
         flip_vertical: Annotated[bool | None, Meta(description="Whether top and bottom change.")] = None,
         rotation: Annotated[int | None, Meta(description="0, 90, 180 or 270 degrees, clockwise.")] = None,
-        aspect_ratio: Annotated[Text | None, Meta(description="Such as `16:9`: `4:3` by default.")] = None,
+        aspect_ratio: Annotated[
+            Text | None, Meta(description="Such as `16:9`: `4:3` by default, and if empty.")
+        ] = None,
         extra_data: Annotated[
             dict[str, Any] | None, Meta(description="What a front-end wants to keep along.")
         ] = None,
@@ -134,7 +138,7 @@ class Webcams:
             "flip_horizontal": flip_horizontal,
             "flip_vertical": flip_vertical,
             "rotation": rotation,
-            "aspect_ratio": aspect_ratio,
+            "aspect_ratio": _RATIO if aspect_ratio == "" else aspect_ratio,
             "extra_data": extra_data,
         }
         changes = {key: value for key, value in given.items() if value is not None}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import msgspec
 from attrs import define, field
+from twisted.internet.defer import DeferredLock
 
 from txraker.components.webcams.options import WebcamOptions
 from txraker.components.webcams.stored import from_stored, to_stored
@@ -21,16 +23,22 @@ _INSTANCE = ("moonraker", ("instance_id",))
 
 @define(eq=False)
 class WebcamStore:
-    """Knows the cameras. Those of the database are read anew each time, as front-ends write there, too."""
+    """Knows the cameras. Those of the database are read anew each time, as front-ends write there, too.
+
+    Each method raises Unavailable while the uids of configured cameras can't be known: they come of an id in
+    the database, and would be others once that is read.
+    """
 
     _configured: Mapping[str, WebcamOptions]
     _namespaces: INamespaces
     _instance: UUID | None = field(default=None, init=False)
+    _made: UUID = field(factory=uuid4, init=False)
+    _one_at_a_time: DeferredLock = field(factory=DeferredLock, init=False)
 
     async def all(self) -> list[Webcam]:
         """Return every camera, those of the configuration first; each name is there once.
 
-        Without a database there are just those of the configuration.
+        When the database can't be used any more there are just those of the configuration.
         """
         webcams = await self._of_configuration()
         try:
@@ -70,23 +78,26 @@ class WebcamStore:
 
     async def _instance_id(self) -> UUID:
         """Return what tells this installation from others: Moonraker's id, if it was imported."""
-        if self._instance is None:
-            try:
+        await self._one_at_a_time.acquire()
+        try:
+            if self._instance is None:
                 self._instance = await self._read_instance_id()
-            except Unavailable:
-                return NAMESPACE_OID
-        return self._instance
+            return self._instance or self._made
+        finally:
+            self._one_at_a_time.release()
 
-    async def _read_instance_id(self) -> UUID:
+    async def _read_instance_id(self) -> UUID | None:
+        """Return the id that is kept; where there is none ours is, or None if the disk doesn't take it."""
         namespace, key = _INSTANCE
         try:
             return UUID(str(await self._namespaces.get(namespace, key)))
         except ValueError:
             return NAMESPACE_OID
         except NotFound:
-            made = uuid4()
-            await self._namespaces.put(namespace, key, made.hex)
-            return made
+            with suppress(Unavailable):
+                await self._namespaces.put(namespace, key, self._made.hex)
+                return self._made
+        return None
 
 
 def _configured(name: str, options: WebcamOptions, instance: UUID) -> Webcam:

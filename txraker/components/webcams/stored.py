@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from txraker.components.webcams.options import WebcamOptions
-from txraker.components.webcams.rules import is_aspect_ratio, is_rotation
+from txraker.components.webcams.rules import is_aspect_ratio, is_rotation, is_url
 from txraker.events import Webcam
 
 _NAMES: Final = {
@@ -52,6 +52,9 @@ def from_stored(uid: str, value: object) -> Webcam | None:
         settings["rotation"] = 0
     if not is_aspect_ratio(settings["aspect_ratio"]):
         settings["aspect_ratio"] = _DEFAULTS["aspect_ratio"]
+    for name in ("stream_url", "snapshot_url"):
+        if not is_url(settings[name]):
+            settings[name] = ""
     extra = value.get("extra_data")
     extra_data = extra if isinstance(extra, dict) else {}
     return Webcam(name=value["name"], source="database", uid=uid, extra_data=extra_data, **settings)
