@@ -211,6 +211,30 @@ def test_failed_file(bench: Bench) -> None:
     assert bench.logged.saying("it took too long")
 
 
+def test_one_at_a_time(bench: Bench) -> None:
+    """Of many new files one is read at a time, the newest first, each once however often it is told of."""
+    reading: list[Deferred[Found]] = []
+
+    def begin(_job: Job) -> Deferred[Found]:
+        reading.append(Deferred())
+        return reading[-1]
+
+    bench.scans.answer = begin
+    for name in ("a", "b", "c", "d", "b"):
+        bench.put(f"{name}.gcode")
+        bench.change("create_file", f"{name}.gcode")
+    assert bench.read_files() == ["a.gcode"]
+    reading.pop().errback(Unavailable("not now"))
+    reading.pop().errback(Unreadable("broken"))
+    assert bench.read_files() == ["a.gcode", "b.gcode", "d.gcode"]
+    bench.change("delete_file", "c.gcode")
+    (bench.folder / "c.gcode").unlink()
+    reading.pop().errback(Unavailable("not now"))
+    assert bench.read_files() == ["a.gcode", "b.gcode", "d.gcode"]
+    bench.change("create_file", "a.gcode")
+    assert bench.read_files()[3:] == ["a.gcode"]
+
+
 def test_unavailable(bench: Bench) -> None:
     """When nothing can be read now nothing is noted, and it is tried again."""
     bench.scans.answer = lambda _: fail(Unavailable("no process"))
