@@ -10,6 +10,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txraker.coroutines import begin
+
 FaultReport = Callable[[str, BaseException], str]
 """Takes where it happened and what was raised; returns the incident id."""
 
@@ -46,4 +48,4 @@ def run_aside(
         except Exception as fault:
             report(where, fault)
 
-    return Deferred.fromCoroutine(guarded())
+    return begin(guarded())

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
+    IAddress,
     IPullProducer,
     IPushProducer,
     IReactorFDSet,
@@ -129,6 +130,12 @@ class Stream(Protocol):
 
     def getHandle(self) -> socket.socket:
         """Return the socket."""
+
+    def getPeer(self) -> IAddress:  # noqa: N802  # Twisted's name
+        """Return the address at the other end."""
+
+    def setTcpNoDelay(self, enabled: bool) -> None:  # noqa: N802  # Twisted's name
+        """Send small pieces at once."""
 
 
 class Peer(NamedTuple):

@@ -134,7 +134,7 @@ class Dispatcher:
 
     def _as_of_now(self, caller: Caller) -> Caller:
         """Return a caller as it is known at this moment."""
-        if caller.connection is not None:
+        if caller.connection is not None and caller.connection.who is not caller.who:
             caller = evolve(caller, who=caller.connection.who)
         if caller.transport is not Transport.UNIX and not self._is_current(caller.who):
             caller = evolve(caller, who=NOBODY)

@@ -26,7 +26,9 @@ class StreamWriter:
     to the transport goes this way, or frames would be torn apart. A transport that encrypts has to do this
     itself, by a method ``write_at_once``.
 
-    ``drained`` is called when the transport has sent all it was given and more may be written.
+    ``drained`` is called when the transport has sent all it was given and more may be written. Between
+    ``hold`` and ``let_go`` what is written is put together: many answers to what was read at once cost one
+    call of the system's.
     """
 
     _transport: Stream
@@ -39,6 +41,8 @@ class StreamWriter:
     _socket: socket.socket | None = field(default=None, init=False)
     _write_at_once: Callable[[bytes], bool] | None = field(default=None, init=False)
     _has_written: bool = field(default=False, init=False)
+    _held: list[bytes] | None = field(default=None, init=False)
+    _held_size: int = field(default=0, init=False)
 
     def start(self) -> None:
         """Begin: hear from the transport when it has sent what it was given."""
@@ -53,12 +57,16 @@ class StreamWriter:
 
     def give_all(self) -> None:
         """Leave everything to the transport: there will be no more to write."""
+        self.let_go()
         while self._backlog:
             self._give_piece()
 
     def write(self, data: bytes) -> None:
         """Send bytes; what the socket doesn't take now is sent when it does."""
         if not data:
+            return
+        if self._held is not None and self.is_idle:
+            self._hold_back(self._held, data)
             return
         if self.is_idle and self._socket is not None:
             try:
@@ -74,6 +82,23 @@ class StreamWriter:
         self._backlog.append(data)
         if self.is_idle or not self._has_written:
             self._give_piece()
+
+    def hold(self) -> None:
+        """Put together what is written from now on, up to a piece."""
+        self._held = []
+
+    def let_go(self) -> None:
+        """Send what was put together."""
+        held, self._held, self._held_size = self._held, None, 0
+        if held:
+            self.write(b"".join(held))
+
+    def _hold_back(self, held: list[bytes], data: bytes) -> None:
+        held.append(data)
+        self._held_size += len(data)
+        if self._held_size >= PIECE:
+            self.let_go()
+            self.hold()
 
     def _give_piece(self) -> None:
         """Give the transport what shows, when it is gone, that the other end reads."""

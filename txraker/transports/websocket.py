@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any
 
-from autobahn.twisted.resource import WebSocketResource
-from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -23,12 +20,12 @@ from txraker.access import is_loopback
 from txraker.api.caller import Caller, Transport
 from txraker.clients import POLICY_VIOLATION
 from txraker.errors import BadRequest, MethodNotAllowed, Unavailable
-from txraker.reactor import Stream
 from txraker.transports.link import Link, LinkService
 from txraker.transports.stream import Reading, StreamWriter
 from txraker.transports.web.cors import header
 from txraker.transports.web.request import LONGEST_UNTRUSTED_BODY, TrackedChannel
 from txraker.transports.web.resources import Door, Leaf
+from txraker.transports.websocket_protocol import WebSocketProtocol, WebSocketProtocolFactory, take_over
 
 LONGEST_MESSAGE = 5 * 1024 * 1024
 """Bytes of one message from a client; a longer one ends the connection with code 1009."""
@@ -60,10 +57,9 @@ def text_frame(text: bytes) -> bytes:
     return struct.pack("!BBQ", 0x81, 127, size) + text
 
 
-class ServerWebSocket(WebSocketServerProtocol):
+class ServerWebSocket(WebSocketProtocol):
     """What every websocket of ours does: it counts frames, leaves in good order, and can wait."""
 
-    transport: Stream  # type: ignore[assignment]  # connected as long as it is used
     framing = staticmethod(text_frame)
 
     def __init__(self, drained: Callable[[], None]) -> None:
@@ -82,6 +78,18 @@ class ServerWebSocket(WebSocketServerProtocol):
         self._reading = Reading(self.transport)
         self._writer = StreamWriter(self.transport, self._all_sent)
         self._writer.start()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take bytes, and send together what they are answered by at once."""
+        writer = self._writer
+        if writer is None:
+            super().dataReceived(data)
+            return
+        writer.hold()
+        try:
+            super().dataReceived(data)
+        finally:
+            writer.let_go()
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         """Send what Autobahn has to say by the way that everything goes."""
@@ -237,13 +245,13 @@ class ApiWebSocket(ServerWebSocket):
         self.link.closed()
 
 
-class WebSocketFactory(WebSocketServerFactory):
+class WebSocketFactory(WebSocketProtocolFactory):
     """What all websockets of one printer's server have in common for Autobahn."""
 
     noisy = False
 
     def __init__(self, reactor: IReactorTime) -> None:
-        super().__init__(server=f"txraker/{__version__}", reactor=reactor)
+        super().__init__(reactor, f"txraker/{__version__}")
         self.setProtocolOptions(
             maxMessagePayloadSize=LONGEST_MESSAGE,
             failByDrop=False,
@@ -251,7 +259,6 @@ class WebSocketFactory(WebSocketServerFactory):
             openHandshakeTimeout=5,
             autoPingInterval=PING_INTERVAL,
             autoPingTimeout=PONG_WITHIN,
-            tcpNoDelay=True,
         )
 
 
@@ -293,7 +300,7 @@ class Upgrade(Leaf):
         channel: TrackedChannel = request.channel  # type: ignore[assignment]  # our site makes no others
         channel.release()
         protocol.factory = self._factory
-        WebSocketResource(_OneProtocol(protocol)).render(request)
+        take_over(request, protocol)
 
 
 @implementer(IResource)
@@ -303,14 +310,3 @@ class ApiUpgrade(Upgrade):
     def respond(self, request: Request) -> None:
         caller = self.admit(request)
         self.upgrade(request, ApiWebSocket(self.service, caller))
-
-
-class _OneProtocol:
-    """The factory Autobahn's resource asks for a protocol: it was made already, for a caller we know."""
-
-    def __init__(self, protocol: ServerWebSocket) -> None:
-        self._protocol = protocol
-
-    def buildProtocol(self, _address: Any) -> ServerWebSocket:
-        """Return the protocol."""
-        return self._protocol

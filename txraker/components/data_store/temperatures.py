@@ -6,7 +6,6 @@ Contract: "Request Cached Temperature Data" of the server administration documen
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -31,21 +30,40 @@ class SensorHistory(msgspec.Struct, frozen=True):
     powers: list[float] | msgspec.UnsetType = msgspec.UNSET
     speeds: list[float] | msgspec.UnsetType = msgspec.UNSET
 
+    @classmethod
+    def of(cls, series: Mapping[str, msgspec.Raw]) -> SensorHistory:
+        """Return the history whose lists, by their fields, are JSON already."""
+        return cls(**{f"{name}s": text for name, text in series.items()})  # type: ignore[arg-type]  # as said
+
 
 @define
 class _Series:
-    """The newest samples of one field, at most ``size`` of them, 8 bytes each."""
+    """The newest samples of one field, at most ``size`` of them, as JSON: a comma before each.
+
+    They are asked for much more often than one is added, and need no more room than as numbers.
+    """
 
     size: int
-    samples: array[float] = field(factory=lambda: array("d"))
+    _text: bytearray = field(factory=bytearray, init=False)
+    _count: int = field(default=0, init=False)
 
     def append(self, sample: float) -> None:
-        self.samples.append(sample)
-        if len(self.samples) >= self.size + max(64, self.size // 8):
-            del self.samples[: -self.size]
+        self._text += b"," + msgspec.json.encode(sample)
+        self._count += 1
+        if self._count >= self.size + max(64, self.size // 8):
+            del self._text[: self._begin()]
+            self._count = self.size
 
-    def newest(self) -> list[float]:
-        return self.samples[-self.size :].tolist()
+    def newest(self) -> msgspec.Raw:
+        """Return them as a JSON array; a number that JSON hasn't is null."""
+        return msgspec.Raw(b"[" + self._text[self._begin() + 1 :] + b"]")
+
+    def _begin(self) -> int:
+        """Return where the newest ``size`` samples begin, with a comma."""
+        begin = 0
+        for _ in range(self._count - self.size):
+            begin = self._text.index(b",", begin + 1)
+        return begin
 
 
 @define
@@ -73,17 +91,7 @@ class _Sensor:
             self.series.setdefault(name, _Series(size)).append(sample)
 
     def history(self) -> SensorHistory:
-        temperatures = self.series.get("temperature")
-        return SensorHistory(
-            temperatures=msgspec.UNSET if temperatures is None else _nullable(temperatures.newest()),
-            targets=self._samples("target"),
-            powers=self._samples("power"),
-            speeds=self._samples("speed"),
-        )
-
-    def _samples(self, name: str) -> list[float] | msgspec.UnsetType:
-        series = self.series.get(name)
-        return msgspec.UNSET if series is None else series.newest()
+        return SensorHistory.of({name: series.newest() for name, series in self.series.items()})
 
 
 @define
@@ -126,7 +134,3 @@ class TemperatureStore:
             for name, sensor in self._sensors.items()
             if sensor.series and (include_monitors or not sensor.is_monitor)
         }
-
-
-def _nullable(samples: list[float]) -> list[float | None]:
-    return [None if math.isnan(sample) else sample for sample in samples]
