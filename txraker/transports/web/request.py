@@ -13,7 +13,7 @@ from io import BytesIO
 from typing import Any, Protocol
 
 import msgspec
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
@@ -154,6 +154,8 @@ class LimitedRequest(Request):
         channel.site.reactor.callLater(linger, transport.abortConnection)
 
     def _limit(self, length: int | None) -> None:
+        if length is not None and length <= LONGEST_UNTRUSTED_BODY:
+            return  # whoever sends it
         if not self.connection.site.trusts(self):
             self._longest = LONGEST_UNTRUSTED_BODY
         if length is not None and length > self._longest:
@@ -171,6 +173,7 @@ class TrackedChannel(HTTPChannel):
 
     site: LimitedSite
     _deadline: IDelayedCall | None = None
+    _host: IAddress | None = None
     _is_paused = False
     _is_held = False
     _was_held = False
@@ -289,6 +292,12 @@ class TrackedChannel(HTTPChannel):
         head += b"Content-Type: %s\r\nContent-Length: %d\r\n\r\n" % (JSON, len(body))
         self.transport.writeSequence([head, body])
         self.loseConnection()
+
+    def getHost(self) -> IAddress:  # noqa: N802  # Twisted's name
+        """Return the address at this end: it stays the same, and to ask the kernel each time isn't free."""
+        if self._host is None:
+            self._host = super().getHost()
+        return self._host
 
     def peer_address(self) -> str:
         """Return the address at the other end of the connection."""

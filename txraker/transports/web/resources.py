@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from attrs import define, evolve
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import NOT_DONE_YET, Request
@@ -22,6 +22,7 @@ from txraker.api.caller import NOBODY, TRUSTED, Caller, Transport
 from txraker.api.dispatch import Dispatcher
 from txraker.api.endpoint import Endpoint
 from txraker.authorization.gate import Gate, Shown
+from txraker.coroutines import begin
 from txraker.errors import (
     ApiError,
     BadRequest,
@@ -74,7 +75,8 @@ class Door:
         limited: LimitedRequest = request  # type: ignore[assignment]  # our site makes no others
         if limited.caller is None:
             limited.caller = self._look_at(request, transport)
-        return evolve(limited.caller, transport=transport)
+        known = limited.caller
+        return known if known.transport is transport else evolve(known, transport=transport)
 
     def _look_at(self, request: Request, transport: Transport) -> Caller:
         address, *others = addresses = self._addresses(request)
@@ -179,15 +181,16 @@ class Leaf:
                     write_error(request, InternalError(incident))
 
         gone: list[Failure] = []
-        hung_up = request.notifyFinish()
-        working = Deferred.fromCoroutine(outcome())
+        working = begin(outcome())
+        if working.called:
+            return
 
         def hang_up(failure: Failure) -> None:
             gone.append(failure)
             if cancel:
                 working.cancel()
 
-        hung_up.addErrback(hang_up)
+        request.notifyFinish().addErrback(hang_up)
 
 
 @implementer(IResource)
