@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> None:
     cores = Cores.of_this_machine()
     os.sched_setaffinity(0, cores.clients)
     if MOONRAKER in programs:
-        moonraker.program()
+        moonraker.command()
     results = Results(environment=_environment(cores, rounds, MOONRAKER in programs), measurements=[])
     for number in range(1, rounds + 1):
         for scenario in selected:

@@ -14,7 +14,8 @@ from typing import Any, Final
 import msgspec
 from attrs import define, field
 
-from sidebyside.websocket import Client, Loop, is_update
+from sidebyside.loop import Loop
+from sidebyside.websocket import Client, is_update
 
 State = dict[str, dict[str, Any]]
 

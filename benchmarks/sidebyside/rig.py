@@ -15,7 +15,8 @@ from attrs import define, field, frozen
 from sidebyside.printer import VirtualPrinter, virtual_printer
 from sidebyside.process import cpu_seconds, machine_busy_seconds, pss_bytes
 from sidebyside.servers import Program, Server, running
-from sidebyside.websocket import Client, Loop
+from sidebyside.loop import Loop
+from sidebyside.websocket import Client
 
 KLIPPY_TICK: Final = 0.25
 """How long Klippy lets queries and subscriptions wait at most."""

@@ -73,7 +73,7 @@ MOONRAKER: Final = Program(
     "Moonraker",
     "moonraker.conf",
     _MOONRAKER_CONFIG,
-    lambda data: [str(moonraker.program()), "-d", str(data)],
+    lambda data: [*moonraker.command(), "-d", str(data)],
 )
 TXRAKER: Final = Program(
     "txraker",
