@@ -35,6 +35,14 @@ class Bar:
 
 
 @frozen
+class Goal:
+    """A bar that the project set itself, by the words it is known by."""
+
+    title: str
+    bar: Bar
+
+
+@frozen
 class Metric:
     """One number of a scenario. ``has_ratio`` says whether txraker/Moonraker means something."""
 
@@ -44,6 +52,7 @@ class Metric:
     digits: int = 1
     has_ratio: bool = True
     bar: Bar | None = None
+    goal: Goal | None = None
 
 
 class Scenario(Protocol):
@@ -82,3 +91,8 @@ def at_most(limit: float, unit: str) -> Bar:
 def at_least(limit: float, unit: str) -> Bar:
     """A bar on the value itself, from below."""
     return Bar(f"≥ {limit:g} {unit}".rstrip(), lambda medians: medians.txraker >= limit)
+
+
+def ratio_at_most(limit: float) -> Bar:
+    """A bar on the ratio; not met while nothing is known of Moonraker."""
+    return Bar(f"ratio ≤ {limit:g}", lambda medians: medians.ratio is not None and medians.ratio <= limit)
