@@ -41,6 +41,11 @@ class Loop:
         self._peers[peer.socket.fileno()] = peer
         self._poll.register(peer.socket.fileno(), peer.interest)
 
+    def remove(self, peer: Peer) -> None:
+        """Close a peer's connection without any ado."""
+        del self._peers[peer.socket.fileno()]
+        peer.socket.close()
+
     def call_at(self, when: float, what: Callable[[], None]) -> None:
         """Call something at a monotonic time."""
         heapq.heappush(self._due, (when, next(self._order), what))

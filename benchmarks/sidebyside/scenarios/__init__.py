@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from sidebyside.scenario import Scenario
+from sidebyside.scenarios.connects import Connects
 from sidebyside.scenarios.fan_out import FanOut
+from sidebyside.scenarios.further_printers import FurtherPrinters
 from sidebyside.scenarios.http_requests import HttpRequests
 from sidebyside.scenarios.overload import Overload
 from sidebyside.scenarios.pollers import Pollers
 from sidebyside.scenarios.query_latency import QueryLatency
 from sidebyside.scenarios.slow_client import SlowClient
+from sidebyside.scenarios.start import Start
 from sidebyside.scenarios.subscribe_storm import SubscribeStorm
 from sidebyside.scenarios.websocket_requests import WebsocketRequests
 
@@ -17,22 +20,30 @@ def scenarios(*, quick: bool) -> list[Scenario]:
     """Return every scenario, at full size or in a size for a quick look."""
     if quick:
         return [
-            HttpRequests(seconds=0.5),
-            WebsocketRequests(seconds=0.5),
-            FanOut(seconds=3.0),
-            SubscribeStorm(clients=10),
-            QueryLatency(seconds=3.0),
-            Pollers(seconds=1.5),
-            Overload(seconds=3.0),
-            SlowClient(before=3.0, seconds=9.0),
+            Start(idle=1.5),
+            HttpRequests(seconds=0.3),
+            WebsocketRequests(seconds=0.3),
+            FanOut(clients=(1, 100), rates=(4, 20), seconds=0.7),
+            SubscribeStorm(clients=4),
+            QueryLatency(seconds=1.5),
+            QueryLatency(ticks=False, seconds=1.0),
+            Pollers(seconds=1.1),
+            Overload(clients=100, seconds=1.5),
+            SlowClient(before=1.0, seconds=6.0),
+            Connects(connects=500),
+            FurtherPrinters(further=1),
         ]
     return [
+        Start(),
         HttpRequests(),
         WebsocketRequests(),
         FanOut(),
-        SubscribeStorm(),
+        SubscribeStorm(clients=40),
         QueryLatency(),
-        Pollers(),
-        Overload(),
-        SlowClient(),
+        QueryLatency(ticks=False, seconds=3.0),
+        Pollers(seconds=2.5),
+        Overload(seconds=6.0),
+        SlowClient(before=4.0, seconds=15.0),
+        Connects(),
+        FurtherPrinters(),
     ]
