@@ -11,17 +11,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from sidebyside import ceiling, moonraker
+from sidebyside.kept import KeptRigs
 from sidebyside.report import markdown
 from sidebyside.results import Measurement, Results, Shares
 from sidebyside.rig import Cores, Rig, rig
-from sidebyside.scenario import Scenario
+from sidebyside.scenario import Kept, Scenario, StartRig
 from sidebyside.scenarios import scenarios
 from sidebyside.servers import MOONRAKER, TXRAKER, Program
 
@@ -61,23 +63,41 @@ def main(arguments: Sequence[str]) -> None:
     if MOONRAKER in programs:
         moonraker.command()
     results = Results(environment=_environment(cores, rounds, MOONRAKER in programs), measurements=[])
-    for number in range(1, rounds + 1):
+    with ExitStack() as stack:
+        kept = KeptRigs(stack, cores)
         for scenario in selected:
-            # Which server goes first alternates, so that neither always has the colder machine.
-            for program in programs if number % 2 else reversed(programs):
-                results.measurements.append(_measure(scenario, program, number, cores))
-                _write(results, selected, chosen.output)
+            if isinstance(scenario, Kept):
+                for program in programs:
+                    kept.begin(scenario, program)
+        for number, scenario, program in _plan(selected, programs, rounds):
+            is_kept = isinstance(scenario, Kept)
+            new = kept.starter(scenario, program) if is_kept else partial(rig, program, cores)
+            results.measurements.append(_measure(scenario, program, number, new))
+            _write(results, selected, chosen.output)
     print(markdown(results, selected))
 
 
-def _measure(scenario: Scenario, program: Program, number: int, cores: Cores) -> Measurement:
+def _plan(
+    selected: Sequence[Scenario], programs: Sequence[Program], rounds: int
+) -> Iterator[tuple[int, Scenario, Program]]:
+    """Say what is measured when: round by round, and at the end what servers of some age are for."""
+    for is_kept in (False, True):
+        for number in range(1, rounds + 1):
+            for scenario in selected:
+                if isinstance(scenario, Kept) == is_kept:
+                    # Which server goes first alternates, so that neither always has the colder machine.
+                    for program in programs if number % 2 else reversed(programs):
+                        yield number, scenario, program
+
+
+def _measure(scenario: Scenario, program: Program, number: int, new: StartRig) -> Measurement:
     print(f"Round {number}: {scenario.name} on {program.name}", file=sys.stderr, end="", flush=True)
     began = time.monotonic()
     shares: list[Shares] = []
 
     @contextmanager
     def start(**load: float) -> Iterator[Rig]:
-        with rig(program, cores, **load) as each:
+        with new(**load) as each:
             yield each
             shares.append(_shares(each))
 

@@ -19,9 +19,9 @@ import msgspec
 from attrs import frozen
 
 from sidebyside.follower import Follower, Messages
+from sidebyside.loop import Loop
 from sidebyside.process import on_cores
 from sidebyside.rig import Cores
-from sidebyside.loop import Loop
 from sidebyside.websocket import Client
 
 CLIENTS: Final = 300

@@ -84,7 +84,7 @@ def _summed(pid: int, measure: Callable[[int], float]) -> float:
 def _cpu_of(pid: int) -> float:
     """Return what a process used, and what children of it that have ended used.
 
-    Its own time is that of its CPU clock, in nanoseconds; of children that ended the kernel counts ticks only.
+    Its own time is exact, from its CPU clock; of children that ended the kernel counts ticks only.
     """
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     ended = sum(int(field) for field in fields[13:15]) / _TICK

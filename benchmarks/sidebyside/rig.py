@@ -12,10 +12,10 @@ from typing import Final
 
 from attrs import define, field, frozen
 
+from sidebyside.loop import Loop
 from sidebyside.printer import VirtualPrinter, virtual_printer
 from sidebyside.process import cpu_seconds, descriptors, machine_busy_seconds, pss_bytes
 from sidebyside.servers import Program, Server, running
-from sidebyside.loop import Loop
 from sidebyside.websocket import Client
 
 KLIPPY_TICK: Final = 0.25

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -80,6 +80,21 @@ class Scenario(Protocol):
 
     def measure(self, start: StartRig) -> Numbers:
         """Measure one server, once."""
+        ...
+
+
+@runtime_checkable
+class Kept(Scenario, Protocol):
+    """A measurement on servers that have been running, with a certain load, for some time."""
+
+    @property
+    def load(self) -> Mapping[str, float]:
+        """The load of the virtual printer."""
+        ...
+
+    @property
+    def age(self) -> float:
+        """How many seconds the server must have been running, at least."""
         ...
 
 

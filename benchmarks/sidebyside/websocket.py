@@ -85,9 +85,7 @@ class Client:
         frames = []
         for each in islice(self._ids, number):
             self._answers[each] = on_answer
-            frames.append(
-                frame(_TEXT, msgspec.json.encode({"jsonrpc": "2.0", "method": method, "id": each}))
-            )
+            frames.append(frame(_TEXT, msgspec.json.encode({"jsonrpc": "2.0", "method": method, "id": each})))
         self.socket.sendall(b"".join(frames))
 
     def take_leave(self) -> None:

@@ -7,12 +7,15 @@ from sidebyside.scenarios.connects import Connects
 from sidebyside.scenarios.fan_out import FanOut
 from sidebyside.scenarios.further_printers import FurtherPrinters
 from sidebyside.scenarios.http_requests import HttpRequests
+from sidebyside.scenarios.metadata import MetadataOfFiles
 from sidebyside.scenarios.overload import Overload
 from sidebyside.scenarios.pollers import Pollers
 from sidebyside.scenarios.query_latency import QueryLatency
 from sidebyside.scenarios.slow_client import SlowClient
 from sidebyside.scenarios.start import Start
 from sidebyside.scenarios.subscribe_storm import SubscribeStorm
+from sidebyside.scenarios.temperature_store import TemperatureStore
+from sidebyside.scenarios.upload import Uploads
 from sidebyside.scenarios.websocket_requests import WebsocketRequests
 
 
@@ -30,8 +33,11 @@ def scenarios(*, quick: bool) -> list[Scenario]:
             Pollers(seconds=1.1),
             Overload(clients=100, seconds=1.5),
             SlowClient(before=1.0, seconds=6.0),
+            Uploads(small=10, large=100, idle=0.5),
+            MetadataOfFiles(sizes=(1, 100), idle=0.5),
             Connects(connects=500),
             FurtherPrinters(further=1),
+            TemperatureStore(age=20.0, seconds=0.5),
         ]
     return [
         Start(),
@@ -44,6 +50,9 @@ def scenarios(*, quick: bool) -> list[Scenario]:
         Pollers(seconds=2.5),
         Overload(seconds=6.0),
         SlowClient(before=4.0, seconds=15.0),
+        Uploads(),
+        MetadataOfFiles(),
         Connects(),
         FurtherPrinters(),
+        TemperatureStore(),
     ]

@@ -37,7 +37,7 @@ def _metric(clients: int, rate: int) -> Metric:
 
 @define
 class FanOut:
-    """Each number of ``clients`` at each rate for ``seconds``, the one that is a goal for ``longer`` times that.
+    """Each number of ``clients`` at each rate for ``seconds``; where there is a goal, ``longer`` times that.
 
     CPU includes what the server does anyhow, which is most of it with one client at 4 Hz.
     """
@@ -94,7 +94,7 @@ class FanOut:
         if not deliveries:
             raise RuntimeError(f"{len(followers)} clients at {rate} Hz were told nothing")
         numbers[f"cpu_{len(followers)}x{rate}"] = window.server / deliveries * 1e6
-        numbers["bytes"] = sum(follower.bytes for follower in followers) / deliveries
+        numbers["bytes"] = sum(follower.octets for follower in followers) / deliveries
         if len(followers) * rate <= _MODEST:
             # One update may be on its way at either end.
             missing = max(0, updates - 1 - deliveries / len(followers))
