@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from sidebyside import ceiling, moonraker
-from sidebyside.kept import KeptRigs
-from sidebyside.report import markdown
+from sidebyside import ceiling, moonraker, report
+from sidebyside.kept import KeptRigs, SharedRigs
 from sidebyside.results import Measurement, Results, Shares
 from sidebyside.rig import Cores, Rig, rig
-from sidebyside.scenario import Kept, Scenario, StartRig
+from sidebyside.scenario import Kept, Scenario, Sharing, StartRig
 from sidebyside.scenarios import scenarios
 from sidebyside.servers import MOONRAKER, TXRAKER, Program
 
 ROUNDS: Final = 5
 OUTPUT: Final = Path(__file__).parent / "results" / "latest"
+PUBLISHED: Final = Path(__file__).parent.parent / "docs" / "benchmarks"
 
 
 def _arguments(arguments: Sequence[str], names: list[str]) -> argparse.Namespace:
@@ -45,13 +45,21 @@ def _arguments(arguments: Sequence[str], names: list[str]) -> argparse.Namespace
         "--output",
         type=Path,
         default=OUTPUT,
-        help="where to write, without .md and .json (default: %(default)s)",
+        help="where to write, without .md and .json; also the folder of the plots (default: %(default)s)",
     )
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help=f"write the results to {PUBLISHED}.md, too, and plots beside it",
+    )
+    chosen = parser.parse_args(arguments)
+    if chosen.publish and (chosen.quick or chosen.only or chosen.without_moonraker):
+        parser.error("only a whole run on both servers is for publication")
+    return chosen
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Run scenarios round by round; results are written after each measurement."""
+def main(arguments: Sequence[str]) -> int:
+    """Run scenarios round by round; results are written after each measurement. Return the exit status."""
     chosen = _arguments(arguments, [scenario.name for scenario in scenarios(quick=True)])
     selected = [each for each in scenarios(quick=chosen.quick) if not chosen.only or each.name in chosen.only]
     programs = [TXRAKER] if chosen.without_moonraker else [MOONRAKER, TXRAKER]
@@ -69,12 +77,24 @@ def main(arguments: Sequence[str]) -> None:
             if isinstance(scenario, Kept):
                 for program in programs:
                     kept.begin(scenario, program)
+        shared = SharedRigs(cores)
+        stack.callback(shared.end)
+        previous = 1
         for number, scenario, program in _plan(selected, programs, rounds):
-            is_kept = isinstance(scenario, Kept)
-            new = kept.starter(scenario, program) if is_kept else partial(rig, program, cores)
+            if number != previous:
+                shared.end()
+                previous = number
+            new: StartRig = partial(rig, program, cores)
+            if isinstance(scenario, Kept):
+                new = kept.starter(scenario, program)
+            elif isinstance(scenario, Sharing) and scenario.shares:
+                new = shared.starter(program)
             results.measurements.append(_measure(scenario, program, number, new))
             _write(results, selected, chosen.output)
-    print(markdown(results, selected))
+    print(report.markdown(results, selected, chosen.output.name))
+    if chosen.publish:
+        report.write(results, selected, PUBLISHED)
+    return 1 if results.failed else 0
 
 
 def _plan(
@@ -104,7 +124,7 @@ def _measure(scenario: Scenario, program: Program, number: int, new: StartRig) -
     numbers, failure = {}, None
     try:
         numbers = scenario.measure(start)
-    except (RuntimeError, OSError, KeyError, ZeroDivisionError) as problem:
+    except (RuntimeError, OSError, LookupError, ArithmeticError, ValueError, msgspec.MsgspecError) as problem:
         failure = f"{type(problem).__name__}: {problem}"
     print(f", {time.monotonic() - began:.0f} s{'' if failure is None else ': ' + failure}", file=sys.stderr)
     return Measurement(
@@ -165,8 +185,8 @@ def _commit() -> str:
 def _write(results: Results, selected: Sequence[Scenario], output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     output.with_suffix(".json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
-    output.with_suffix(".md").write_text(markdown(results, selected), encoding="utf-8")
+    report.write(results, selected, output)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

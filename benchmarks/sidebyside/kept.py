@@ -1,4 +1,4 @@
-"""Servers that run from the beginning of a run to its end, for what takes many minutes to come about."""
+"""Servers that several measurements are made on, as starting one takes longer than many a measurement."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from sidebyside.servers import Program
 
 @define
 class KeptRigs:
-    """Rigs by scenario and server, each with the time since when it runs; ``stack`` ends them."""
+    """Rigs by scenario and server that run from the beginning of a run to its end.
+
+    They are for what takes many minutes to come about. ``stack`` ends them.
+    """
 
     stack: ExitStack
     cores: Cores
@@ -39,7 +42,33 @@ class KeptRigs:
             if missing > 0:
                 print(f", in {missing:.0f} s", file=sys.stderr, end="", flush=True)
                 time.sleep(missing)
-            kept.windows.clear()
-            yield kept
+            with kept.used_again():
+                yield kept
 
         return start
+
+
+@define
+class SharedRigs:
+    """One rig a server, for the scenarios of one round that don't mind what was measured on it before."""
+
+    cores: Cores
+    _stack: ExitStack = field(factory=ExitStack, init=False)
+    _rigs: dict[str, Rig] = field(factory=dict, init=False)
+
+    def starter(self, program: Program) -> Callable[[], AbstractContextManager[Rig]]:
+        """Return what gives a scenario the server's rig, which is started for the first of them."""
+
+        @contextmanager
+        def start() -> Iterator[Rig]:
+            if program.name not in self._rigs:
+                self._rigs[program.name] = self._stack.enter_context(rig(program, self.cores))
+            with self._rigs[program.name].used_again() as again:
+                yield again
+
+        return start
+
+    def end(self) -> None:
+        """End all rigs; the next that is asked for is new."""
+        self._rigs.clear()
+        self._stack.close()

@@ -72,6 +72,15 @@ class Rig:
             self.loop.add(client)
         return clients
 
+    @contextmanager
+    def used_again(self) -> Iterator[Rig]:
+        """Give a rig that was used before to another measurement; its connections end with that."""
+        self.windows, self.loop = [], Loop()
+        try:
+            yield self
+        finally:
+            self.loop.close()
+
     def pss(self) -> float:
         """Memory of the server in MB."""
         return sum(map(pss_bytes, self.server.pids)) / MEGABYTE

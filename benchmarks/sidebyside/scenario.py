@@ -84,6 +84,16 @@ class Scenario(Protocol):
 
 
 @runtime_checkable
+class Sharing(Scenario, Protocol):
+    """A measurement that doesn't mind what was measured on the same server before, if ``shares`` is true."""
+
+    @property
+    def shares(self) -> bool:
+        """Whether it takes a server on which something else was measured; without any load, that is."""
+        ...
+
+
+@runtime_checkable
 class Kept(Scenario, Protocol):
     """A measurement on servers that have been running, with a certain load, for some time."""
 

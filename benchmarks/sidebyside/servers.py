@@ -23,7 +23,7 @@ READY_WITHIN: Final = 40.0
 LOOK_SECONDS: Final = 0.02
 """How often a starting server is asked whether it is ready."""
 
-SETTLE_SECONDS: Final = 1.0
+SETTLE_SECONDS: Final = 0.7
 """After ``ready`` a server still has things to do, such as reading the gcode files' metadata."""
 
 _MOONRAKER_CONFIG: Final = """\

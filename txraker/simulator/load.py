@@ -58,7 +58,12 @@ class Load:
 
     def announced(self, heaters: Provider) -> Provider:
         """Return the printer's object ``heaters`` with the load's sensors among those available."""
-        return lambda: {**(now := heaters()), "available_sensors": [*now["available_sensors"], *self._sensors]}
+
+        def announce() -> Status:
+            status = heaters()
+            return {**status, "available_sensors": [*status["available_sensors"], *self._sensors]}
+
+        return announce
 
     def start(self, now: float, options: LoadOptions) -> None:
         """Begin with the load that ``options`` describe; the objects remain those there were at first."""

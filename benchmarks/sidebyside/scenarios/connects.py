@@ -21,6 +21,7 @@ class Connects:
     connects: int = 5000
 
     name = "connects"
+    shares = True
     title = "Websockets that connect, ask one question and disconnect"
     metrics = (
         Metric("slope", "memory kept of each (PSS)", "bytes", digits=0, has_ratio=False),

@@ -44,9 +44,9 @@ class FanOut:
 
     clients: tuple[int, ...] = CLIENTS
     rates: tuple[int, ...] = RATES
-    warm_up: float = 0.3
-    seconds: float = 1.0
-    longer: float = 3.0
+    warm_up: float = 0.2
+    seconds: float = 0.6
+    longer: float = 4.0
 
     name = "fan-out"
     title = "Fan-out of status updates to clients with the same subscription"

@@ -50,9 +50,10 @@ class HttpRequests:
     """``connections`` connections, each with one request at a time, for ``seconds`` a resource."""
 
     connections: int = 10
-    seconds: float = 2.0
+    seconds: float = 1.5
 
     name = "http"
+    shares = True
     title = "HTTP requests over connections that are kept, one at a time on each"
     metrics = tuple(
         metric

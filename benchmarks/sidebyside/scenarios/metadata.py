@@ -52,9 +52,10 @@ class MetadataOfFiles:
     """
 
     sizes: tuple[int, ...] = SIZES
-    idle: float = 2.0
+    idle: float = 1.0
 
     name = "metadata"
+    shares = True
     title = "Reading the metadata of gcode files, as PrusaSlicer writes them"
     metrics = tuple(metric for megabytes in SIZES for metric in _metrics(megabytes))
 
@@ -83,7 +84,7 @@ class MetadataOfFiles:
         told = gcode.write(path, megabytes)
         path.rename(rig.server.folder / "gcodes" / path.name)
         _until_known(rig, client, path.name)
-        rig.loop.run(1.0)
+        rig.loop.run(0.5)
         pinger.forget()
         began = time.monotonic()
         with weighed(rig) as peak, rig.window() as window:

@@ -16,7 +16,7 @@ class Start:
     Who asks whether the server is ready asks every 20 ms, which costs the server some requests.
     """
 
-    idle: float = 8.0
+    idle: float = 4.0
 
     name = "start"
     title = "Start to first answer and to ready; then idle, without clients"
@@ -33,7 +33,7 @@ class Start:
         ),
         Metric(
             "pss",
-            "memory a second after ready (PSS, with children)",
+            "memory once ready (PSS, with children)",
             "MB",
             goal=Goal("PSS at ready, children included", ratio_at_most(0.85)),
         ),

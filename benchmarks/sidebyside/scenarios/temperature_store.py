@@ -69,8 +69,6 @@ class TemperatureStore:
                 lambda status, got: status == 200 and len(got) > len(body) * 0.95 and got.endswith(b"}}}"),
                 self.seconds,
             )
-            for connection in connections:
-                rig.loop.remove(connection)
         return {**numbers, "samples": samples, "bytes": len(body) / 1000}
 
 

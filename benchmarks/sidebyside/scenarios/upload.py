@@ -48,9 +48,10 @@ class Uploads:
 
     small: int = 50
     large: int = 500
-    idle: float = 2.0
+    idle: float = 1.0
 
     name = "upload"
+    shares = True
     title = "Upload of a small and a large file beside a client that asks for server.info"
     metrics = (*_metrics("small"), *_metrics("large"))
 

@@ -28,9 +28,10 @@ class WebsocketRequests:
 
     pipelined: int = 64
     clients: int = 20
-    seconds: float = 2.0
+    seconds: float = 1.0
 
     name = "websocket"
+    shares = True
     title = "Requests for server.info over websockets"
     metrics = tuple(
         metric
