@@ -20,39 +20,43 @@ from sidebyside.scenarios.websocket_requests import WebsocketRequests
 
 
 def scenarios(*, quick: bool) -> list[Scenario]:
-    """Return every scenario, at full size or in a size for a quick look."""
+    """Return every scenario, at full size or in a size for a quick look.
+
+    Some share a server, in this order: uploads and metadata come last of these, as the files and the process
+    that reads them would count for others.
+    """
     if quick:
         return [
             Start(idle=1.0),
             HttpRequests(seconds=0.3),
             WebsocketRequests(seconds=0.3),
-            Uploads(small=10, large=100, idle=0.3),
-            MetadataOfFiles(sizes=(1, 100), idle=0.3),
-            Connects(connects=300),
-            FurtherPrinters(further=1),
-            FanOut(clients=(1, 100), rates=(20,), seconds=0.5, longer=2.0),
             SubscribeStorm(clients=3),
             QueryLatency(seconds=1.0),
-            QueryLatency(ticks=False, seconds=0.5),
             Pollers(seconds=1.1),
+            Connects(connects=300),
+            Uploads(small=10, large=100, idle=0.3),
+            MetadataOfFiles(sizes=(1, 100), idle=0.3),
+            QueryLatency(ticks=False, seconds=0.5),
+            FanOut(clients=(1, 100), rates=(20,), seconds=0.5, longer=2.0),
             Overload(clients=100, seconds=1.0),
             SlowClient(before=0.5, seconds=6.0),
+            FurtherPrinters(further=1),
             TemperatureStore(age=20.0, seconds=0.5),
         ]
     return [
         Start(),
         HttpRequests(),
         WebsocketRequests(),
-        Uploads(),
-        MetadataOfFiles(),
-        Connects(),
-        FurtherPrinters(),
-        FanOut(),
         SubscribeStorm(clients=20),
         QueryLatency(seconds=4.0),
-        QueryLatency(ticks=False, seconds=1.5),
         Pollers(seconds=1.5),
+        Connects(),
+        Uploads(),
+        MetadataOfFiles(),
+        QueryLatency(ticks=False, seconds=1.5),
+        FanOut(),
         Overload(seconds=4.0),
         SlowClient(before=2.0, seconds=9.0),
+        FurtherPrinters(),
         TemperatureStore(),
     ]

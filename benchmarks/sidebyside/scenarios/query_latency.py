@@ -11,7 +11,6 @@ from attrs import define
 
 from sidebyside.numbers import percentile
 from sidebyside.printer import LOAD_OBJECTS
-from sidebyside.rig import KLIPPY_TICK
 from sidebyside.scenario import Goal, Metric, Numbers, StartRig, at_most, ratio_at_most
 
 AT_ONCE = 0.005
@@ -41,6 +40,11 @@ class QueryLatency:
         return f"Latency of printer.objects.query, one client, subscribed, on a Klippy that {how}"
 
     @property
+    def shares(self) -> bool:
+        """With ticks, any printer will do."""
+        return self.ticks
+
+    @property
     def metrics(self) -> tuple[Metric, ...]:
         """What it measures; the goal is for a Klippy with ticks."""
         goal = Goal("`objects.query`, tick-bound Klippy, latency p50", ratio_at_most(0.01))
@@ -67,7 +71,7 @@ class QueryLatency:
         """Ask again and again."""
         latencies: list[float] = []
         pauses = Random(3)
-        with start(tick_seconds=KLIPPY_TICK if self.ticks else AT_ONCE) as rig:
+        with start() if self.ticks else start(tick_seconds=AT_ONCE) as rig:
             (client,) = rig.connect(1)
             wish = dict.fromkeys((*LOAD_OBJECTS, "extruder", "heater_bed", "toolhead"))
             answers: list[dict[str, Any]] = []
