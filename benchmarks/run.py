@@ -11,22 +11,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from sidebyside import ceiling, moonraker
-from sidebyside.report import markdown
+from sidebyside import ceiling, moonraker, report
+from sidebyside.kept import KeptRigs, SharedRigs
 from sidebyside.results import Measurement, Results, Shares
 from sidebyside.rig import Cores, Rig, rig
-from sidebyside.scenario import Scenario
+from sidebyside.scenario import Kept, Scenario, Sharing, StartRig
 from sidebyside.scenarios import scenarios
 from sidebyside.servers import MOONRAKER, TXRAKER, Program
 
 ROUNDS: Final = 5
 OUTPUT: Final = Path(__file__).parent / "results" / "latest"
+PUBLISHED: Final = Path(__file__).parent.parent / "docs" / "benchmarks"
 
 
 def _arguments(arguments: Sequence[str], names: list[str]) -> argparse.Namespace:
@@ -43,13 +45,21 @@ def _arguments(arguments: Sequence[str], names: list[str]) -> argparse.Namespace
         "--output",
         type=Path,
         default=OUTPUT,
-        help="where to write, without .md and .json (default: %(default)s)",
+        help="where to write, without .md and .json; also the folder of the plots (default: %(default)s)",
     )
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help=f"write the results to {PUBLISHED}.md, too, and plots beside it",
+    )
+    chosen = parser.parse_args(arguments)
+    if chosen.publish and (chosen.quick or chosen.only or chosen.without_moonraker):
+        parser.error("only a whole run on both servers is for publication")
+    return chosen
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Run scenarios round by round; results are written after each measurement."""
+def main(arguments: Sequence[str]) -> int:
+    """Run scenarios round by round; results are written after each measurement. Return the exit status."""
     chosen = _arguments(arguments, [scenario.name for scenario in scenarios(quick=True)])
     selected = [each for each in scenarios(quick=chosen.quick) if not chosen.only or each.name in chosen.only]
     programs = [TXRAKER] if chosen.without_moonraker else [MOONRAKER, TXRAKER]
@@ -59,32 +69,62 @@ def main(arguments: Sequence[str]) -> None:
     cores = Cores.of_this_machine()
     os.sched_setaffinity(0, cores.clients)
     if MOONRAKER in programs:
-        moonraker.program()
+        moonraker.command()
     results = Results(environment=_environment(cores, rounds, MOONRAKER in programs), measurements=[])
-    for number in range(1, rounds + 1):
+    with ExitStack() as stack:
+        kept = KeptRigs(stack, cores)
         for scenario in selected:
-            # Which server goes first alternates, so that neither always has the colder machine.
-            for program in programs if number % 2 else reversed(programs):
-                results.measurements.append(_measure(scenario, program, number, cores))
-                _write(results, selected, chosen.output)
-    print(markdown(results, selected))
+            if isinstance(scenario, Kept):
+                for program in programs:
+                    kept.begin(scenario, program)
+        shared = SharedRigs(cores)
+        stack.callback(shared.end)
+        previous = 1
+        for number, scenario, program in _plan(selected, programs, rounds):
+            if number != previous:
+                shared.end()
+                previous = number
+            new: StartRig = partial(rig, program, cores)
+            if isinstance(scenario, Kept):
+                new = kept.starter(scenario, program)
+            elif isinstance(scenario, Sharing) and scenario.shares:
+                new = shared.starter(program)
+            results.measurements.append(_measure(scenario, program, number, new))
+            _write(results, selected, chosen.output)
+    print(report.markdown(results, selected, chosen.output.name))
+    if chosen.publish:
+        report.write(results, selected, PUBLISHED)
+    return 1 if results.failed else 0
 
 
-def _measure(scenario: Scenario, program: Program, number: int, cores: Cores) -> Measurement:
+def _plan(
+    selected: Sequence[Scenario], programs: Sequence[Program], rounds: int
+) -> Iterator[tuple[int, Scenario, Program]]:
+    """Say what is measured when: round by round, and at the end what servers of some age are for."""
+    for is_kept in (False, True):
+        for number in range(1, rounds + 1):
+            for scenario in selected:
+                if isinstance(scenario, Kept) == is_kept:
+                    # Which server goes first alternates, so that neither always has the colder machine.
+                    for program in programs if number % 2 else reversed(programs):
+                        yield number, scenario, program
+
+
+def _measure(scenario: Scenario, program: Program, number: int, new: StartRig) -> Measurement:
     print(f"Round {number}: {scenario.name} on {program.name}", file=sys.stderr, end="", flush=True)
     began = time.monotonic()
     shares: list[Shares] = []
 
     @contextmanager
     def start(**load: float) -> Iterator[Rig]:
-        with rig(program, cores, **load) as each:
+        with new(**load) as each:
             yield each
             shares.append(_shares(each))
 
     numbers, failure = {}, None
     try:
         numbers = scenario.measure(start)
-    except (RuntimeError, OSError, KeyError, ZeroDivisionError) as problem:
+    except (RuntimeError, OSError, LookupError, ArithmeticError, ValueError, msgspec.MsgspecError) as problem:
         failure = f"{type(problem).__name__}: {problem}"
     print(f", {time.monotonic() - began:.0f} s{'' if failure is None else ': ' + failure}", file=sys.stderr)
     return Measurement(
@@ -145,8 +185,8 @@ def _commit() -> str:
 def _write(results: Results, selected: Sequence[Scenario], output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     output.with_suffix(".json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
-    output.with_suffix(".md").write_text(markdown(results, selected), encoding="utf-8")
+    report.write(results, selected, output)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -19,9 +19,10 @@ import msgspec
 from attrs import frozen
 
 from sidebyside.follower import Follower, Messages
+from sidebyside.loop import Loop
 from sidebyside.process import on_cores
 from sidebyside.rig import Cores
-from sidebyside.websocket import Client, Loop
+from sidebyside.websocket import Client
 
 CLIENTS: Final = 300
 _PAYLOAD: Final = 2700

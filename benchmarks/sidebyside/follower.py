@@ -14,7 +14,8 @@ from typing import Any, Final
 import msgspec
 from attrs import define, field
 
-from sidebyside.websocket import Client, Loop, is_update
+from sidebyside.loop import Loop
+from sidebyside.websocket import Client, is_update
 
 State = dict[str, dict[str, Any]]
 
@@ -60,7 +61,7 @@ class Follower:
     client: Client
     messages: Messages | None = None
     deliveries: int = 0
-    bytes: int = 0
+    octets: int = 0
     initial: State = field(factory=dict)
     as_of: float | None = None
     oldest: float = 0.0
@@ -76,7 +77,7 @@ class Follower:
 
     def forget_counts(self) -> None:
         """Count deliveries anew."""
-        self.deliveries = self.bytes = 0
+        self.deliveries = self.octets = 0
 
     def watch(self, since: float, messages: Messages) -> None:
         """From now on, keep what is told and how old the state gets; at ``since`` it was right."""
@@ -105,7 +106,7 @@ class Follower:
         if not is_update(text):
             return
         self.deliveries += 1
-        self.bytes += len(text)
+        self.octets += len(text)
         if self.as_of is not None and self.messages is not None:
             event_time = float(text[text.rindex(b",") + 1 : -2])
             self.age(now)

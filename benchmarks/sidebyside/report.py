@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 
+from sidebyside import goals
+from sidebyside.numbers import spread
+from sidebyside.plot import svg
 from sidebyside.results import Results, Shares
 from sidebyside.scenario import Metric, Scenario
 
@@ -12,26 +16,44 @@ _BUSY = 0.85
 """The share of a core from which on clients and printer may have set the pace, not the server."""
 
 
-def markdown(results: Results, scenarios: Iterable[Scenario]) -> str:
-    """Return one table a scenario, and what to know about how they came about."""
-    parts = ["# Side by side", "", *_environment(results), ""]
+def write(results: Results, scenarios: Sequence[Scenario], path: Path) -> None:
+    """Write ``path``.md, and in the folder ``path`` a picture of each scenario, to which it links."""
+    path.mkdir(parents=True, exist_ok=True)
     for scenario in scenarios:
-        if results.of(scenario.name, "txraker") or results.of(scenario.name, "Moonraker"):
-            parts += [*_section(results, scenario), ""]
+        if _is_in(results, scenario):
+            (path / f"{scenario.name}.svg").write_text(svg(results, scenario), encoding="utf-8")
+    path.with_suffix(".md").write_text(markdown(results, scenarios, path.name), encoding="utf-8")
+
+
+def markdown(results: Results, scenarios: Sequence[Scenario], pictures: str) -> str:
+    """Return the goals, one table a scenario, and what to know about how they came about.
+
+    ``pictures`` is the folder of the scenarios' pictures, as seen from where the text will be.
+    """
+    parts = ["# txraker and Moonraker side by side", "", *_environment(results), ""]
+    parts += goals.table(results, scenarios)
+    for scenario in scenarios:
+        if _is_in(results, scenario):
+            parts += [*_section(results, scenario, f"{pictures}/{scenario.name}.svg"), ""]
     return "\n".join(parts)
+
+
+def _is_in(results: Results, scenario: Scenario) -> bool:
+    return bool(results.of(scenario.name, "txraker") or results.of(scenario.name, "Moonraker"))
 
 
 def _environment(results: Results) -> list[str]:
     lines = [f"- {name}: {value}" for name, value in results.environment.items()]
     return [
         "Medians over the rounds, with least and greatest value in brackets. The ratio is that of the two",
-        "servers in the same round; below 1 txraker is lower.",
+        "servers in the same round; below 1 txraker is lower. `benchmarks/README.md` says",
+        "how it is measured, and how to measure it yourself.",
         "",
         *lines,
     ]
 
 
-def _section(results: Results, scenario: Scenario) -> list[str]:
+def _section(results: Results, scenario: Scenario, picture: str) -> list[str]:
     size = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in scenario.size.items())
     lines = [
         f"## {scenario.title}",
@@ -41,8 +63,16 @@ def _section(results: Results, scenario: Scenario) -> list[str]:
         "| | Moonraker | txraker | ratio | bar | |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    lines += [_row(results, scenario, metric) for metric in scenario.metrics]
-    return [*lines, "", *_failures(results, scenario), _harness(results, scenario)]
+    measured = [metric for metric in scenario.metrics if results.measured(scenario, metric)]
+    lines += [_row(results, scenario, metric) for metric in measured]
+    return [
+        *lines,
+        "",
+        f"![{scenario.title}]({picture})",
+        "",
+        *_failures(results, scenario),
+        _harness(results, scenario),
+    ]
 
 
 def _row(results: Results, scenario: Scenario, metric: Metric) -> str:
@@ -51,9 +81,9 @@ def _row(results: Results, scenario: Scenario, metric: Metric) -> str:
     ratios = results.ratios(scenario.name, metric.name) if metric.has_ratio else []
     cells = [
         f"{metric.label} ({metric.unit})" if metric.unit else metric.label,
-        _spread(theirs, metric.digits),
-        _spread(ours, metric.digits),
-        _spread(ratios, 3),
+        spread(theirs, metric.digits),
+        spread(ours, metric.digits),
+        spread(ratios, 3),
         metric.bar.text if metric.bar else "",
         _verdict(results, scenario, metric),
     ]
@@ -65,13 +95,6 @@ def _verdict(results: Results, scenario: Scenario, metric: Metric) -> str:
     if metric.bar is None or medians is None:
         return ""
     return "met" if metric.bar.met(medians) else "**missed**"
-
-
-def _spread(values: Collection[float], digits: int) -> str:
-    if not values:
-        return ""
-    middle = f"{median(values):.{digits}f}"
-    return middle if len(values) == 1 else f"{middle} ({min(values):.{digits}f}-{max(values):.{digits}f})"
 
 
 def _failures(results: Results, scenario: Scenario) -> list[str]:

@@ -48,6 +48,17 @@ class Results(msgspec.Struct, kw_only=True):
             each.round: each.numbers[metric] for each in self.of(scenario, server) if metric in each.numbers
         }
 
+    def measured(self, scenario: Scenario, metric: Metric) -> bool:
+        """Whether there is a number for either server."""
+        return any(
+            metric.name in each.numbers for each in self.measurements if each.scenario == scenario.name
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Whether any scenario failed."""
+        return any(each.failure is not None for each in self.measurements)
+
     def ratios(self, scenario: str, metric: str) -> list[float]:
         """Return txraker/Moonraker of each round."""
         ours = self.values(scenario, "txraker", metric)

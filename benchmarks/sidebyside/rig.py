@@ -12,10 +12,11 @@ from typing import Final
 
 from attrs import define, field, frozen
 
+from sidebyside.loop import Loop
 from sidebyside.printer import VirtualPrinter, virtual_printer
-from sidebyside.process import cpu_seconds, machine_busy_seconds, pss_bytes
+from sidebyside.process import cpu_seconds, descriptors, machine_busy_seconds, pss_bytes
 from sidebyside.servers import Program, Server, running
-from sidebyside.websocket import Client, Loop
+from sidebyside.websocket import Client
 
 KLIPPY_TICK: Final = 0.25
 """How long Klippy lets queries and subscriptions wait at most."""
@@ -71,9 +72,22 @@ class Rig:
             self.loop.add(client)
         return clients
 
+    @contextmanager
+    def used_again(self) -> Iterator[Rig]:
+        """Give a rig that was used before to another measurement; its connections end with that."""
+        self.windows, self.loop = [], Loop()
+        try:
+            yield self
+        finally:
+            self.loop.close()
+
     def pss(self) -> float:
         """Memory of the server in MB."""
-        return pss_bytes(self.server.pid) / MEGABYTE
+        return sum(map(pss_bytes, self.server.pids)) / MEGABYTE
+
+    def descriptors(self) -> int:
+        """How many file descriptors the server has open, without its children."""
+        return sum(map(descriptors, self.server.pids))
 
     @contextmanager
     def window(self) -> Iterator[Window]:
@@ -91,7 +105,7 @@ class Rig:
     def _used(self) -> tuple[float, float, float, float, float]:
         return (
             time.monotonic(),
-            cpu_seconds(self.server.pid),
+            sum(map(cpu_seconds, self.server.pids)),
             time.process_time(),
             cpu_seconds(self.printer.process.pid),
             machine_busy_seconds(),
@@ -99,13 +113,23 @@ class Rig:
 
 
 @contextmanager
-def rig(program: Program, cores: Cores, tick_seconds: float = KLIPPY_TICK, **load: float) -> Iterator[Rig]:
-    """Set up a server on a virtual printer in load mode, both new; queries are answered on ticks."""
+def rig(
+    program: Program, cores: Cores, tick_seconds: float = KLIPPY_TICK, further: int = 0, **load: float
+) -> Iterator[Rig]:
+    """Set up a server on a virtual printer in load mode, both new; queries are answered on ticks.
+
+    The server serves ``further`` printers more, each with a data folder and a port of its own.
+    """
     with tempfile.TemporaryDirectory(prefix="txraker-benchmark-") as name:
         folder = Path(name)
         with (
             virtual_printer(folder, cores.printer, tick_seconds, **load) as printer,
-            running(program, folder / "server", cores.server, printer.socket_path) as server,
+            running(
+                program,
+                [folder, *(folder / f"printer_{number}" for number in range(2, further + 2))],
+                cores.server,
+                printer.socket_path,
+            ) as server,
         ):
             loop = Loop()
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -35,6 +35,14 @@ class Bar:
 
 
 @frozen
+class Goal:
+    """A bar that the project set itself, by the words it is known by."""
+
+    title: str
+    bar: Bar
+
+
+@frozen
 class Metric:
     """One number of a scenario. ``has_ratio`` says whether txraker/Moonraker means something."""
 
@@ -44,6 +52,7 @@ class Metric:
     digits: int = 1
     has_ratio: bool = True
     bar: Bar | None = None
+    goal: Goal | None = None
 
 
 class Scenario(Protocol):
@@ -74,6 +83,31 @@ class Scenario(Protocol):
         ...
 
 
+@runtime_checkable
+class Sharing(Scenario, Protocol):
+    """A measurement that doesn't mind what was measured on the same server before, if ``shares`` is true."""
+
+    @property
+    def shares(self) -> bool:
+        """Whether it takes a server on which something else was measured; without any load, that is."""
+        ...
+
+
+@runtime_checkable
+class Kept(Scenario, Protocol):
+    """A measurement on servers that have been running, with a certain load, for some time."""
+
+    @property
+    def load(self) -> Mapping[str, float]:
+        """The load of the virtual printer."""
+        ...
+
+    @property
+    def age(self) -> float:
+        """How many seconds the server must have been running, at least."""
+        ...
+
+
 def at_most(limit: float, unit: str) -> Bar:
     """A bar on the value itself."""
     return Bar(f"≤ {limit:g} {unit}".rstrip(), lambda medians: medians.txraker <= limit)
@@ -82,3 +116,8 @@ def at_most(limit: float, unit: str) -> Bar:
 def at_least(limit: float, unit: str) -> Bar:
     """A bar on the value itself, from below."""
     return Bar(f"≥ {limit:g} {unit}".rstrip(), lambda medians: medians.txraker >= limit)
+
+
+def ratio_at_most(limit: float) -> Bar:
+    """A bar on the ratio; not met while nothing is known of Moonraker."""
+    return Bar(f"ratio ≤ {limit:g}", lambda medians: medians.ratio is not None and medians.ratio <= limit)

@@ -7,17 +7,17 @@ so that a message is a slice of what was read.
 from __future__ import annotations
 
 import base64
-import heapq
 import os
-import select
 import socket
 import struct
 import time
 from collections.abc import Callable
-from itertools import count
+from itertools import count, islice
 from typing import Any, Final
 
 import msgspec
+
+from sidebyside.loop import READING
 
 _READ: Final = 1 << 18
 _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
@@ -64,6 +64,7 @@ class Client:
         self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.on_text: OnText = _ignore
+        self.interest = READING
         self.closed: str | None = None
         self._rest = _upgrade(self.socket, port)
         self.socket.setblocking(False)
@@ -79,11 +80,23 @@ class Client:
         message = {"jsonrpc": "2.0", "method": method, "params": params, "id": number}
         self.socket.sendall(frame(_TEXT, msgspec.json.encode(message)))
 
+    def burst(self, number: int, method: str, on_answer: Callable[[dict[str, Any], float], None]) -> None:
+        """Send a number of requests without parameters at once."""
+        frames = []
+        for each in islice(self._ids, number):
+            self._answers[each] = on_answer
+            frames.append(frame(_TEXT, msgspec.json.encode({"jsonrpc": "2.0", "method": method, "id": each})))
+        self.socket.sendall(b"".join(frames))
+
+    def take_leave(self) -> None:
+        """Send a close frame; ``closed`` tells when the server answered."""
+        self.socket.sendall(frame(_CLOSE, (1000).to_bytes(2, "big")))
+
     def pong(self) -> None:
         """Send a pong nobody asked for."""
         self.socket.send(frame(_PONG, b""))
 
-    def readable(self) -> None:
+    def ready(self) -> None:
         """Read what has come and hand on every message in it."""
         try:
             data = self.socket.recv(_READ)
@@ -165,64 +178,3 @@ def _upgrade(connection: socket.socket, port: int) -> bytes:
     if b" 101 " not in head.split(b"\r\n", 1)[0]:
         raise RuntimeError(f"no websocket: {head!r} {rest!r}")
     return rest
-
-
-class Loop:
-    """Reads from clients as messages come, and calls what is due."""
-
-    def __init__(self) -> None:
-        self._poll = select.epoll()
-        self._clients: dict[int, Client] = {}
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = count()
-
-    def add(self, client: Client) -> None:
-        """Read from a client from now on."""
-        self._clients[client.socket.fileno()] = client
-        self._poll.register(client.socket.fileno(), select.EPOLLIN)
-
-    def call_at(self, when: float, what: Callable[[], None]) -> None:
-        """Call something at a monotonic time."""
-        heapq.heappush(self._due, (when, next(self._order), what))
-
-    def every(self, seconds: float, until: float, what: Callable[[], None]) -> None:
-        """Call something now and every so many seconds while the loop runs, up to a monotonic time."""
-        now = time.monotonic()
-
-        def again(due: float) -> None:
-            what()
-            if due + seconds < until:
-                self.call_at(due + seconds, lambda: again(due + seconds))
-
-        self.call_at(now, lambda: again(now))
-
-    def run(self, seconds: float) -> None:
-        """Run for some time."""
-        self.run_until(lambda: False, seconds)
-
-    def run_until(self, done: Callable[[], bool], at_most: float) -> bool:
-        """Run until something holds, or for ``at_most`` seconds; say whether it holds."""
-        deadline = time.monotonic() + at_most
-        while not done():
-            now = time.monotonic()
-            if now >= deadline:
-                return False
-            while self._due and self._due[0][0] <= now:
-                heapq.heappop(self._due)[2]()
-            following = min(self._due[0][0], deadline) if self._due else deadline
-            for descriptor, _ in self._poll.poll(max(0.0, min(following - time.monotonic(), 0.1))):
-                self._read(descriptor)
-        return True
-
-    def close(self) -> None:
-        """Close every connection."""
-        for client in self._clients.values():
-            client.socket.close()
-        self._clients.clear()
-        self._poll.close()
-
-    def _read(self, descriptor: int) -> None:
-        client = self._clients[descriptor]
-        client.readable()
-        if client.closed is not None:
-            del self._clients[descriptor]

@@ -204,3 +204,17 @@ def test_wrong_command_line(tmp_path: Path, settings: list[str], complaint: str)
     assert done.returncode == 2
     assert "--load" in done.stderr
     assert complaint in done.stderr
+
+
+def test_sensors() -> None:
+    """Extra sensors are available to clients, and each update gives them another temperature."""
+    printer = bench(sensors=3, rate=4)
+    client = printer.ready()
+    names = [f"temperature_sensor load {number}" for number in range(3)]
+    heaters = client.result("objects/query", objects={"heaters": None})["status"]["heaters"]
+    assert heaters["available_sensors"][-3:] == names
+    client.request("objects/subscribe", objects=dict.fromkeys(names), response_template=TEMPLATE)
+    printer.advance(1.0)
+    first, second = (status for _, status in updates(client)[:2])
+    assert set(first) == set(second) == set(names)
+    assert all(first[name]["temperature"] != second[name]["temperature"] for name in names)

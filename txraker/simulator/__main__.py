@@ -27,11 +27,12 @@ Error states on demand, as gcode on the printer's console:
 Load mode, for measurements: --load takes any of these as NAME=NUMBER
   objects=30        extra printer objects
   fields=8          fields of each
+  sensors=0         extra temperature sensors
   changed=130       fields that change in each status update (the defaults make about 2.7 KB)
   rate=4            status updates a second; queries are answered every --tick-seconds all the same
   console_rate=0    console lines a second
   console_bytes=80  length of each of those lines
-Over the socket, simulator/load changes all but the first two, and simulator/statistics answers what the
+Over the socket, simulator/load changes all but the first three, and simulator/statistics answers what the
 printer was asked, by method, and what it sent; {"reset": true} starts to count anew.
 """
 

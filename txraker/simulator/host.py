@@ -110,6 +110,7 @@ class Host:
         if self.options.load is not None:
             self.load = Load(self.options.load, self.console.raw)
             self.board.providers.update(self.load.objects())
+            self.board.providers["heaters"] = self.load.announced(self.board.providers["heaters"])
 
     @property
     def interpreter(self) -> Interpreter:
@@ -179,8 +180,8 @@ class Host:
         """Put other values of LoadOptions in force, by name; RequestError when they can't be."""
         if self.load is None:
             raise RequestError("The simulator is not in load mode")
-        if changes.keys() & {"objects", "fields"}:
-            raise RequestError("Objects and their fields can't change while the simulator runs")
+        if changes.keys() & {"objects", "fields", "sensors"}:
+            raise RequestError("Objects, their fields and sensors can't change while the simulator runs")
         try:
             now = {**msgspec.structs.asdict(self.load.options), **changes}
             options = msgspec.convert(now, LoadOptions)

@@ -26,6 +26,7 @@ class Load:
     write: Callable[[str], None]
     steps: int = 0
     _objects: dict[str, Status] = field(init=False)
+    _sensors: dict[str, Status] = field(init=False)
     _slots: list[tuple[Status, str]] = field(init=False)
     _turn: int = 0
     _lines: int = 0
@@ -36,6 +37,14 @@ class Load:
     def __attrs_post_init__(self) -> None:
         names = [f"value_{number}" for number in range(self.options.fields)]
         self._objects = {f"load {i}": dict.fromkeys(names, 0.0) for i in range(self.options.objects)}
+        self._sensors = {
+            f"temperature_sensor load {i}": {
+                "temperature": 25.0,
+                "measured_min_temp": 25.0,
+                "measured_max_temp": 25.0,
+            }
+            for i in range(self.options.sensors)
+        }
         self._slots = [(status, name) for name in names for status in self._objects.values()]
 
     @property
@@ -44,8 +53,17 @@ class Load:
         return self._next_burst
 
     def objects(self) -> Mapping[str, Provider]:
-        """``load 0`` and so on."""
-        return {name: partial(dict, status) for name, status in self._objects.items()}
+        """``load 0`` and so on, and the temperature sensors."""
+        return {name: partial(dict, status) for name, status in (self._objects | self._sensors).items()}
+
+    def announced(self, heaters: Provider) -> Provider:
+        """Return the printer's object ``heaters`` with the load's sensors among those available."""
+
+        def announce() -> Status:
+            status = heaters()
+            return {**status, "available_sensors": [*status["available_sensors"], *self._sensors]}
+
+        return announce
 
     def start(self, now: float, options: LoadOptions) -> None:
         """Begin with the load that ``options`` describe; the objects remain those there were at first."""
@@ -64,6 +82,8 @@ class Load:
             # 7919 is prime to 900,000, so a value comes back after that many steps only.
             status[name] = (100_000 + (self.steps * 7919 + turn * 31) % 900_000) / 100
         self._turn = (self._turn + self.options.changed) % total
+        for number, sensor in enumerate(self._sensors.values()):
+            _warm(sensor, (2000 + (self.steps * 7919 + number * 31) % 8000) / 100)
 
     def flood(self, now: float) -> int:
         """Write the console lines that are due and return how many they were."""
@@ -81,3 +101,10 @@ class Load:
             self._next_burst = max(now + _BURST_SECONDS, following)
         else:
             self._next_burst = None
+
+
+def _warm(sensor: Status, temperature: float) -> None:
+    """Let a sensor measure a temperature, in degrees Celsius."""
+    sensor["temperature"] = temperature
+    sensor["measured_min_temp"] = min(sensor["measured_min_temp"], temperature)
+    sensor["measured_max_temp"] = max(sensor["measured_max_temp"], temperature)

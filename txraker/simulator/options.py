@@ -21,6 +21,9 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     fields: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 8
     """Fields of each, named ``value_0``, ``value_1``, ..."""
 
+    sensors: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0
+    """Extra temperature sensors, ``temperature_sensor load 0`` and so on; all change in each update."""
+
     changed: Annotated[int, msgspec.Meta(ge=0)] = 130
     """Fields that change in each update, over all objects; they take turns."""
 

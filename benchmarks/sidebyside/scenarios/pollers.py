@@ -24,6 +24,7 @@ class Pollers:
     seconds: float = 4.0
 
     name = "pollers"
+    shares = True
     title = "Requests that Klippy gets while clients poll objects at 1 Hz, beside one that subscribed"
     metrics = (
         *(Metric(f"at_{count}", f"requests with {count} pollers", "/s", digits=2) for count in COUNTS[:-1]),

@@ -18,10 +18,10 @@ from sidebyside.rig import Rig
 from sidebyside.scenario import Metric, Numbers, StartRig, at_least, at_most
 from sidebyside.websocket import Client
 
-WARM_UP = 3.0
+WARM_UP = 2.0
 """Seconds of flood after which the server's console history is full."""
 
-AFTER = 3.0
+AFTER = 1.0
 """Seconds for which memory is watched after the server closed the slow client."""
 
 

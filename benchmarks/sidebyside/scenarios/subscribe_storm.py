@@ -21,6 +21,7 @@ class SubscribeStorm:
     clients: int = 100
 
     name = "subscribe-storm"
+    shares = True
     title = "Clients that subscribe at once, each to something else, on a Klippy with 250 ms ticks"
     metrics = (
         Metric(
