@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib.metadata import version
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from sidebyside import ceiling, moonraker, report
+from sidebyside import ceiling, environments, report
 from sidebyside.kept import KeptRigs, SharedRigs
 from sidebyside.results import Measurement, Results, Shares
 from sidebyside.rig import Cores, Rig, rig
@@ -68,8 +68,9 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     cores = Cores.of_this_machine()
     os.sched_setaffinity(0, cores.clients)
+    environments.TXRAKER.renew()
     if MOONRAKER in programs:
-        moonraker.command()
+        environments.MOONRAKER.install()
     results = Results(environment=_environment(cores, rounds, MOONRAKER in programs), measurements=[])
     with ExitStack() as stack:
         kept = KeptRigs(stack, cores)
@@ -156,7 +157,7 @@ def _environment(cores: Cores, rounds: int, with_moonraker: bool) -> dict[str, A
         "load average at the start": f"{os.getloadavg()[0]:.2f}",
         "python": platform.python_version(),
         "txraker": f"{version('txraker')}, {_commit()}",
-        "libraries": ", ".join(f"{name} {version(name)}" for name in ("twisted", "autobahn", "msgspec")),
+        "libraries": _told(environments.TXRAKER.versions(("twisted", "autobahn", "msgspec"))),
         "rounds": rounds,
         "the clients' ceiling": (
             f"{limit.messages_per_second:,.0f} messages of 2.7 KB a second on {ceiling.CLIENTS} connections, "
@@ -164,8 +165,13 @@ def _environment(cores: Cores, rounds: int, with_moonraker: bool) -> dict[str, A
         ),
     }
     if with_moonraker:
-        found["Moonraker"] = ", ".join(f"{name} {number}" for name, number in moonraker.versions().items())
+        names = ("moonraker", "tornado", "msgspec", "uvloop")
+        found["Moonraker"] = _told(environments.MOONRAKER.versions(names))
     return found
+
+
+def _told(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in versions.items())
 
 
 def _processor() -> str:

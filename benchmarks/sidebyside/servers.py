@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import Final
 
 from attrs import frozen
 
-from sidebyside import moonraker
+from sidebyside import environments
 from sidebyside.process import cpu_seconds, start_on, stop
 
 READY_WITHIN: Final = 40.0
@@ -82,7 +81,9 @@ MOONRAKER: Final = Program(
     "Moonraker",
     "moonraker.conf",
     _MOONRAKER_CONFIG,
-    lambda folders: [[*moonraker.command(), "-d", str(folder)] for folder in folders],
+    lambda folders: [
+        [environments.MOONRAKER.program("python"), "-m", "moonraker", "-d", str(folder)] for folder in folders
+    ],
 )
 TXRAKER: Final = Program(
     "txraker",
@@ -90,7 +91,7 @@ TXRAKER: Final = Program(
     _TXRAKER_CONFIG,
     lambda folders: [
         [
-            str(Path(sys.executable).with_name("twistd")),
+            environments.TXRAKER.program("twistd"),
             "--nodaemon",
             "--pidfile=",
             "txraker",
