@@ -40,6 +40,8 @@ class Environment:
         """Install the newest state of what comes from a folder, and leave all else."""
         self.install()
         self._pip("install", "--quiet", "--no-deps", "--force-reinstall", self.requirement)
+        # Twisted notes which plugins there are at the first start, which is no start like others.
+        subprocess.run([self.program("twistd"), "txraker", "--help"], check=True, stdout=subprocess.DEVNULL)
 
     def versions(self, names: Sequence[str]) -> dict[str, str]:
         """Return the versions of packages in it, of those that are there."""
