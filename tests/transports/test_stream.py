@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twisted.internet.interfaces import IPullProducer
 from zope.interface.verify import verifyObject
 
-from txraker.transports.stream import Reading, StreamWriter
+from txraker.transports.stream import PIECE, Reading, StreamWriter
 
 
 class FakeSocket(socket.socket):
@@ -127,6 +127,26 @@ def test_at_once(bench: Bench) -> None:
     assert (bench.transport.handle.taken, bench.transport.waiting) == (b"onetwo", b"")
 
 
+def test_together(bench: Bench) -> None:
+    """What is written while it is held goes out at once, and no later than a piece is full."""
+    bench.transport.handle.room = 3 * PIECE
+    bench.writer.hold()
+    bench.writer.write(b"one")
+    bench.writer.hold()
+    bench.writer.write(b"two")
+    assert bench.writer.is_idle
+    assert bench.transport.handle.taken == b""
+    bench.writer.let_go()
+    assert bench.transport.handle.taken == b"onetwo"
+    bench.writer.let_go()
+    bench.writer.hold()
+    bench.writer.write(bytes(PIECE))
+    assert len(bench.transport.handle.taken) == PIECE + 6
+    bench.writer.write(b"three")
+    bench.writer.stop()
+    assert bench.transport.handle.taken.endswith(b"three")
+
+
 @pytest.mark.parametrize("room", [0, 1, 5])
 def test_what_the_socket_does_not_take(bench: Bench, room: int) -> None:
     """What the socket doesn't take waits in the transport, and it is said when that has sent it."""
@@ -180,7 +200,8 @@ def test_lost(bench: Bench) -> None:
     assert not bench.writer.is_idle
 
 
-steps = st.lists(st.tuples(st.sampled_from(["write", "turn"]), st.integers(0, 9), st.integers(0, 9)))
+kinds = st.sampled_from(["write", "turn", "hold", "let go"])
+steps = st.lists(st.tuples(kinds, st.integers(0, 9), st.integers(0, 9)))
 
 
 @given(steps)
@@ -188,18 +209,26 @@ def test_order(steps: list[tuple[str, int, int]]) -> None:
     """However much the socket takes and when, bytes arrive whole and in their order."""
     bench = Bench()
     written = b""
+    is_held = False
     for number, (what, size, room) in enumerate(steps):
         bench.transport.handle.room += room
         if what == "write":
             text = bytes([number % 256]) * size
             written += text
             bench.writer.write(text)
+        elif what == "hold":
+            bench.writer.hold()
+            is_held = True
+        elif what == "let go":
+            bench.writer.let_go()
+            is_held = False
         else:
             bench.transport.turn()
         waiting = bench.transport.waiting
         taken = bench.transport.handle.taken + waiting
         assert written.startswith(taken)
-        assert not (bench.writer.is_idle and (waiting or taken != written))
+        assert is_held or not (bench.writer.is_idle and (waiting or taken != written))
+    bench.writer.let_go()
     bench.transport.handle.room = 1 << 30
     for _ in range(len(steps) + 1):
         bench.transport.turn()

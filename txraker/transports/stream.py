@@ -85,7 +85,8 @@ class StreamWriter:
 
     def hold(self) -> None:
         """Put together what is written from now on, up to a piece."""
-        self._held = []
+        if self._held is None:
+            self._held = []
 
     def let_go(self) -> None:
         """Send what was put together."""
