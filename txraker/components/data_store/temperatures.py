@@ -15,6 +15,9 @@ from attrs import define, field
 SENSOR_FIELDS = ("temperature", "target", "power", "speed")
 """The fields of a sensor's printer object that have a history."""
 
+MOST_UNUSED = 512
+"""Bytes of samples that are too old which a series may still have."""
+
 _MISSING = math.nan
 
 
@@ -45,25 +48,22 @@ class _Series:
 
     size: int
     _text: bytearray = field(factory=bytearray, init=False)
+    _begin: int = field(default=0, init=False)
     _count: int = field(default=0, init=False)
 
     def append(self, sample: float) -> None:
         self._text += b"," + msgspec.json.encode(sample)
-        self._count += 1
-        if self._count >= self.size + max(64, self.size // 8):
-            del self._text[: self._begin()]
-            self._count = self.size
+        if self._count < self.size:
+            self._count += 1
+            return
+        self._begin = self._text.index(b",", self._begin + 1)
+        if self._begin >= MOST_UNUSED:
+            del self._text[: self._begin]
+            self._begin = 0
 
     def newest(self) -> msgspec.Raw:
         """Return them as a JSON array; a number that JSON hasn't is null."""
-        return msgspec.Raw(b"[" + self._text[self._begin() + 1 :] + b"]")
-
-    def _begin(self) -> int:
-        """Return where the newest ``size`` samples begin, with a comma."""
-        begin = 0
-        for _ in range(self._count - self.size):
-            begin = self._text.index(b",", begin + 1)
-        return begin
+        return msgspec.Raw(b"[" + self._text[self._begin + 1 :] + b"]")
 
 
 @define
