@@ -52,7 +52,11 @@ def pure_modules() -> Iterator[str]:
     yield from (
         f"txraker/klippy/{name}.py" for name in ("framing", "freshness", "host", "session", "subscriptions")
     )
-    yield from ("txraker/transports/outbox.py", "txraker/system/services.py")
+    yield from (
+        "txraker/transports/outbox.py",
+        "txraker/system/services.py",
+        "txraker/system/host/usage.py",
+    )
 
 
 def imports(path: Path, package: str) -> set[str]:

@@ -87,6 +87,15 @@ def test_objects_not_defined(cube: Path, code: str) -> None:
     assert os.listdir(cube.parent) == ["cube.gcode"]
 
 
+def test_objects_while_leftovers_are_removed(cube: Path) -> None:
+    """Who removes what a crash has left, as another server does at its start, leaves work under way alone."""
+    code = (
+        "from pathlib import Path\nfrom txraker.files.partial import remove_leftovers\n"
+        f"remove_leftovers([Path({str(cube.parent)!r})], 0.0)\n"
+    )
+    assert mark_objects(cube, program(code + textwrap.dedent(DEFINES))) is True
+
+
 def test_objects_read_only(tmp_path: Path) -> None:
     """A file that is gone, or a program, changes nothing and raises nothing."""
     assert mark_objects(tmp_path / "gone" / "a.gcode", program(DEFINES)) is False

@@ -18,20 +18,12 @@ from zope.interface import implementer
 
 from txraker.api.caller import Caller
 from txraker.api.endpoint import GET, endpoint
-from txraker.events import (
-    CpuThrottled,
-    Events,
-    HostUsage,
-    InterfaceUsage,
-    MemoryUsage,
-    ProcessSample,
-    ProcStatUpdate,
-    ThrottledState,
-)
+from txraker.events import CpuThrottled, Events, ProcStatUpdate
 from txraker.faults import FaultReport
 from txraker.interfaces import IComponent
 from txraker.system.host.statistics import HostStatistics, Measurement, boot_clock
 from txraker.system.host.throttling import ThrottledBits, ThrottleWatch
+from txraker.system.host.usage import HostUsage, InterfaceUsage, MemoryUsage, ProcessSample, ThrottledState
 
 SAMPLE_INTERVAL = 1.0
 """Seconds between two samples."""

@@ -7,14 +7,14 @@ the place of the file in one step, or is thrown away.
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+
+from txraker.files.partial import partial_folder
 
 MODULE: Final = "preprocess_cancellation"
 
@@ -34,17 +34,11 @@ def mark_objects(file: Path, program: Sequence[str]) -> bool:
     The result is worked out in a hidden folder beside the file. Nothing has changed when the program fails,
     knows no object, or somebody has written to the file meanwhile.
     """
-    folder = file.parent / f".txraker-{secrets.token_hex(8)}.part"
     try:
-        folder.mkdir(mode=0o700)
-    except OSError:
-        return False
-    try:
-        return _mark(file, folder, program)
+        with partial_folder(file.parent) as folder:
+            return _mark(file, folder, program)
     except (OSError, subprocess.SubprocessError):
         return False
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _mark(file: Path, folder: Path, program: Sequence[str]) -> bool:

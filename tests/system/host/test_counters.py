@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from txraker.events import InterfaceUsage, MemoryUsage
 from txraker.system.host.counters import BandwidthMeter, CpuMeter, memory_usage, resident_pages
+from txraker.system.host.usage import InterfaceUsage, MemoryUsage
 
 HEAD = (
     b"Inter-|   Receive                                                |  Transmit\n"

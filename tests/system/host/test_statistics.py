@@ -11,8 +11,8 @@ from attrs import define, field
 from twisted.internet.task import Clock
 
 from tests.system.host.machines import PI_3, grow
-from txraker.events import MemoryUsage
 from txraker.system.host.statistics import HostStatistics, Measurement, boot_clock
+from txraker.system.host.usage import MemoryUsage
 
 PAGE = os.sysconf("SC_PAGE_SIZE") // 1024
 

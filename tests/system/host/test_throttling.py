@@ -12,7 +12,6 @@ from twisted.internet.defer import Deferred
 
 from tests.system.host.machines import PC, PI_3, PI_4, PI_5, Tree, grow
 from tests.tools import Faults, Logged
-from txraker.events import ThrottledState
 from txraker.reactor import Reactor
 from txraker.system.host.files import HotFile
 from txraker.system.host.throttling import (
@@ -23,6 +22,7 @@ from txraker.system.host.throttling import (
     find_throttled_bits,
     throttled_state,
 )
+from txraker.system.host.usage import ThrottledState
 from txraker.system.process import Finished
 
 NO_REACTOR = cast("Reactor", None)

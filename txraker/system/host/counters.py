@@ -9,7 +9,7 @@ import re
 
 from attrs import define, field
 
-from txraker.events import InterfaceUsage, MemoryUsage
+from txraker.system.host.usage import InterfaceUsage, MemoryUsage
 
 _MEMORY = re.compile(rb"^(MemTotal|MemAvailable): *(\d+) kB", re.MULTILINE)
 _INTERFACE_COLUMNS = 16

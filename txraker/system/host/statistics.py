@@ -12,10 +12,10 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from txraker.events import InterfaceUsage, MemoryUsage
 from txraker.system.host.counters import BandwidthMeter, CpuMeter, memory_usage, resident_pages
 from txraker.system.host.files import HotFile
 from txraker.system.host.temperature import Thermometer
+from txraker.system.host.usage import InterfaceUsage, MemoryUsage
 
 _PAGE_KILOBYTES = os.sysconf("SC_PAGE_SIZE") // 1024
 

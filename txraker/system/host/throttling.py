@@ -16,10 +16,10 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from txraker.events import ThrottledState
 from txraker.faults import FaultReport, run_aside
 from txraker.reactor import Reactor
 from txraker.system.host.files import HotFile, children, exists
+from txraker.system.host.usage import ThrottledState
 from txraker.system.process import RunProgram, run
 
 _FLAGS = {
