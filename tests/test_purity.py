@@ -53,6 +53,7 @@ def pure_modules() -> Iterator[str]:
         f"txraker/klippy/{name}.py" for name in ("framing", "freshness", "host", "session", "subscriptions")
     )
     yield from (
+        "txraker/transports/frames.py",
         "txraker/transports/outbox.py",
         "txraker/system/services.py",
         "txraker/system/host/usage.py",

@@ -5,38 +5,13 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.contracts.test_connection_contract import Websocket, server_frames
 from txraker.api.caller import NOBODY
 from txraker.transports.link import ABORT_AFTER, BURST, REQUESTS_A_SECOND, Link
-from txraker.transports.websocket import FRAGMENT_COST, MOST_FRAGMENTS, text_frame
+from txraker.transports.websocket import FRAGMENT_COST, MOST_FRAGMENTS
 
 CONTINUATION, TEXT, CLOSE, PING = 0, 1, 8, 9
-
-
-@pytest.mark.parametrize(
-    ("length", "head"),
-    [
-        (0, b"\x81\x00"),
-        (1, b"\x81\x01"),
-        (125, b"\x81\x7d"),
-        (126, b"\x81\x7e\x00\x7e"),
-        (65535, b"\x81\x7e\xff\xff"),
-        (65536, b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00"),
-    ],
-)
-def test_head(length: int, head: bytes) -> None:
-    """The head of a frame is as RFC 6455 has it, at both sides of each of its bounds."""
-    assert text_frame(b"x" * length) == head + b"x" * length
-
-
-@given(st.lists(st.binary(max_size=300), max_size=5), st.sampled_from([0, 65530]))
-def test_frames_can_be_read(texts: list[bytes], more: int) -> None:
-    """Frames one after the other are read as the texts they were made of."""
-    texts = [text + b" " * more for text in texts]
-    assert server_frames(b"".join(text_frame(text) for text in texts)) == [(1, text) for text in texts]
 
 
 def client_frame(opcode: int, payload: bytes = b"", *, final: bool = True) -> bytes:

@@ -5,7 +5,6 @@ The upgrade is a resource of the web tree; after it the connection belongs to Au
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -20,6 +19,7 @@ from txraker.access import is_loopback
 from txraker.api.caller import Caller, Transport
 from txraker.clients import POLICY_VIOLATION
 from txraker.errors import BadRequest, MethodNotAllowed, Unavailable
+from txraker.transports.frames import text_frame
 from txraker.transports.link import Link, LinkService
 from txraker.transports.stream import Reading, StreamWriter
 from txraker.transports.web.cors import header
@@ -43,18 +43,6 @@ CLOSE_WITHIN = 2.0
 
 GOING_AWAY = 1001
 TOO_BIG = 1009
-
-_SHORT, _MEDIUM = 126, 0x10000
-
-
-def text_frame(text: bytes) -> bytes:
-    """Return a text as one websocket frame from a server. Contract: RFC 6455, section 5.2."""
-    size = len(text)
-    if size < _SHORT:
-        return bytes((0x81, size)) + text
-    if size < _MEDIUM:
-        return struct.pack("!BBH", 0x81, 126, size) + text
-    return struct.pack("!BBQ", 0x81, 127, size) + text
 
 
 class ServerWebSocket(WebSocketProtocol):

@@ -1,26 +1,56 @@
-"""Autobahn's websocket protocol over Twisted's transports, without Autobahn's own package for Twisted.
+"""Autobahn's websocket protocol over Twisted's transports, and nothing else of Autobahn.
 
-That package brings WAMP, its serializers and cryptography, which a JSON-RPC server never uses: they are most
-of what importing Autobahn costs in memory. It words a message for its log for each piece that is read, too.
+Its own package for Twisted brings WAMP, serializers and cryptography, and so does one name that the protocol
+itself takes from WAMP's package; its helpers in C bring a C parser. A JSON-RPC server uses none of that, and
+it is a fifth of what a small server holds in memory. So ``autobahn.wamp.types`` is imported without its
+package, and ``frames`` does what the helpers do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import autobahn
 import txaio
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.python.failure import Failure
+from twisted.web.server import Request
+
+from txraker.reactor import Stream
+from txraker.transports.frames import Masker, Utf8Validator, take_text
+
+
+@contextmanager
+def _instead(modules: dict[str, ModuleType | None]) -> Iterator[None]:
+    """Have others in the place of modules that aren't imported yet; without one, they can't be."""
+    absent = {name: module for name, module in modules.items() if name not in sys.modules}
+    sys.modules.update(absent)  # type: ignore[arg-type]  # None says that there is none
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
+def _bare_wamp() -> ModuleType:
+    """Return WAMP's package without what it imports."""
+    package = ModuleType("autobahn.wamp")
+    package.__path__ = [str(Path(autobahn.__file__).parent / "wamp")]
+    return package
+
 
 txaio.use_twisted()  # before Autobahn's protocol is imported, which asks for it
+with _instead({"autobahn.wamp": _bare_wamp(), "_nvx_utf8validator": None, "_nvx_xormasker": None}):
+    from autobahn.websocket import protocol
 
-from autobahn.websocket import protocol  # noqa: E402  # as above
-from twisted.internet.interfaces import IReactorTime  # noqa: E402  # as above
-from twisted.internet.protocol import Protocol, connectionDone  # noqa: E402  # as above
-from twisted.protocols.policies import ProtocolWrapper  # noqa: E402  # as above
-from twisted.python.failure import Failure  # noqa: E402  # as above
-from twisted.web.server import Request  # noqa: E402  # as above
-
-from txraker.reactor import Stream  # noqa: E402  # as above
+vars(protocol).update(create_xor_masker=Masker, Utf8Validator=Utf8Validator)
 
 _EVENTS = (
     "onOpen",
@@ -55,8 +85,23 @@ class WebSocketProtocol(Protocol, protocol.WebSocketServerProtocol):
         self._connectionLost(reason)  # type: ignore[arg-type]  # Autobahn just logs it
 
     def dataReceived(self, data: bytes) -> None:
-        """Take bytes."""
-        self._dataReceived(data)
+        """Take bytes: whole short messages here, everything else by Autobahn's way."""
+        at = 0
+        while self._is_between_messages() and (taken := take_text(data, at)) is not None:
+            text, at = taken
+            if self.autoPingTimeoutCall:
+                self._cancelAutoPingTimeoutCall()
+            self.onMessage(text, False)
+        if at < len(data):
+            self._dataReceived(data[at:] if at else data)
+
+    def _is_between_messages(self) -> bool:
+        return (
+            self.state == self.STATE_OPEN
+            and not self.data
+            and self.current_frame is None
+            and not self.inside_message
+        )
 
     def _closeConnection(self, abort: bool = False) -> None:  # noqa: N802  # Autobahn's name
         if abort:
