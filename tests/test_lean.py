@@ -19,7 +19,7 @@ HEAVY = frozenset(
         "txraker.simulator",
     }
 )
-"""What costs memory and is needed by nobody, or not by most; Twisted itself loads ``cryptography`` if it can."""
+"""What costs memory and is needed by nobody, or not by most. Twisted loads ``cryptography`` if it can."""
 
 SHOW = """
 import sys
