@@ -11,7 +11,7 @@ import inspect
 import math
 import re
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import parse_qsl
 
@@ -96,22 +96,20 @@ def parameters_of(function: Callable[..., object], hints: Mapping[str, Any]) -> 
 
 
 def read_arguments(
-    parameters: Iterable[Parameter], arguments: Mapping[str, object], *, is_query: bool
+    parameters: Sequence[Parameter], arguments: Mapping[str, object], *, is_query: bool
 ) -> dict[str, object]:
     """Return the value of every parameter; arguments that nobody declared are ignored.
 
     ``is_query`` says that the arguments came from an HTTP request rather than from JSON-RPC params.
     Raises :class:`BadRequest` naming the argument and the rule.
     """
-    parameters = tuple(parameters)
-    declared = {parameter.name for parameter in parameters}
     values = {}
     for parameter in parameters:
         source = arguments
         rest = parameter.rest_of_query
         if rest is not None and is_query and parameter.name not in arguments:
-            gathered = {key: value for key, value in arguments.items() if key not in rest.reserved | declared}
-            source = {parameter.name: gathered}
+            taken = rest.reserved.union(declared.name for declared in parameters)
+            source = {parameter.name: {key: arguments[key] for key in arguments if key not in taken}}
         values[parameter.name] = parameter.read(source)
     return values
 

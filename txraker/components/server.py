@@ -30,6 +30,9 @@ _REQUIREMENTS = ("virtual_sdcard", "display_status", "pause_resume")
 """The printer objects that front-ends can't do without."""
 
 
+_API_VERSION_STRING = ".".join(map(str, API_VERSION))
+
+
 class ServerInfo(msgspec.Struct, frozen=True):
     """What this server is and how it is doing.
 
@@ -77,13 +80,13 @@ class ServerEndpoints:
             klippy_state=self._klippy.state,
             components=list(self._components),
             failed_components=list(self._failed),
-            registered_directories=[root.name for root in self._roots],
+            registered_directories=self._roots.names(),
             warnings=self._warnings.texts(),
             websocket_count=self._clients.websocket_count,
             moonraker_version=MOONRAKER_VERSION,
             missing_klippy_requirements=[name for name in _REQUIREMENTS if loaded and name not in loaded],
             api_version=API_VERSION,
-            api_version_string=".".join(map(str, API_VERSION)),
+            api_version_string=_API_VERSION_STRING,
             server_name="txraker",
             server_version=__version__,
         )

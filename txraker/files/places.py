@@ -91,6 +91,10 @@ class Roots:
     def __iter__(self) -> Iterator[Root]:
         return iter(list(self._roots.values()))
 
+    def names(self) -> list[str]:
+        """Return the names of all."""
+        return list(self._roots)
+
     def get(self, name: str) -> Root:
         """Return a root. Raises BadRequest for a name that is no root's."""
         if name not in self._roots:
