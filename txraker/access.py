@@ -7,7 +7,7 @@ Contract: ``trusted_clients`` and ``cors_domains`` of ``[authorization]`` in Moo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypeVar
@@ -133,7 +133,7 @@ class Access:
     ``proxies`` are believed when they say for whom they ask, as those on this machine always are.
     """
 
-    trusted: tuple[Network, ...] = ()
+    trusted: frozenset[Network] = frozenset()
     origins: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     proxies: tuple[Network, ...] = ()
@@ -222,7 +222,7 @@ def _is_proxy(address: str, proxies: tuple[Network, ...]) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _holds(networks: tuple[Network, ...], address: str) -> bool:
+def _holds(networks: Collection[Network], address: str) -> bool:
     parsed = parse_address(address)
     return parsed is not None and _is_in(parsed, networks)
 
@@ -285,7 +285,7 @@ def configured_access(
     warnings: list[str] = []
     clients = _usable("trusted_clients", trusted_clients, _client, warnings)
     access = Access(
-        trusted=tuple(client for client in clients if not isinstance(client, str)),
+        trusted=frozenset(client for client in clients if not isinstance(client, str)),
         origins=tuple(_usable("cors_domains", cors_domains, _origin, warnings)),
         names=tuple(name.lower() for name in names),
         proxies=tuple(_usable("trusted_proxies", trusted_proxies, _proxy, warnings)),

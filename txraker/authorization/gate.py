@@ -49,7 +49,7 @@ class Gate:
 
     def trust_also(self, networks: Sequence[Network]) -> None:
         """Trust addresses beside those that the configuration gives; they replace those of the last call."""
-        self.access = evolve(self._configured, trusted=(*self._configured.trusted, *networks))
+        self.access = evolve(self._configured, trusted=self._configured.trusted.union(networks))
 
     def who_comes_from(self, addresses: Sequence[str]) -> Who:
         """Return who somebody is who shows nothing: trusted if all addresses are."""

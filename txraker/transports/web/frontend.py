@@ -123,8 +123,11 @@ class Frontend(Leaf):
 
 def names_in(path: bytes) -> tuple[str, ...]:
     """Return the names in a request's path, decoded once; an empty one is there for a slash too many."""
-    names = path.split(b"/")[1:] if path != b"/" else []
-    return tuple(unquote_to_bytes(name).decode("utf-8", "replace") for name in names)
+    if path == b"/":
+        return ()
+    if b"%" not in path:
+        return tuple(path.decode("utf-8", "replace").split("/")[1:])
+    return tuple(unquote_to_bytes(name).decode("utf-8", "replace") for name in path.split(b"/")[1:])
 
 
 def accepted_encodings(values: Iterable[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ or else when the limit is passed. A body that may be longer, an upload, goes to 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ import msgspec
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
+from twisted.web.http import HTTPChannel, datetimeToString
 from twisted.web.server import Request, Site
 
 from txraker.access import origin
@@ -131,6 +132,19 @@ class LimitedRequest(Request):
         else:
             super().requestReceived(command, _origin_form(path), version)
 
+    def process(self) -> None:
+        """Have the site's resource answer, which knows the way.
+
+        Twisted's is to decode the path, go down a tree of resources, and look whether they encode.
+        """
+        site = self.connection.site
+        self.site = site
+        self.setHeader(b"Date", _date(int(site.reactor.seconds())))
+        try:
+            self.render(site.resource)
+        except Exception:
+            self.processingFailed(Failure())
+
     def connectionLost(self, reason: Failure) -> None:
         """Tell the sink that there won't be more, and whoever waits for the request's end."""
         if self.sink is not None and not self.is_whole:
@@ -180,6 +194,7 @@ class TrackedChannel(HTTPChannel):
     _seen = 0
     has_served = False
     is_last_request = False
+    _came_whole = False
     transport: Stream  # type: ignore[assignment]  # connected as long as it is used
 
     def connectionMade(self) -> None:
@@ -198,10 +213,12 @@ class TrackedChannel(HTTPChannel):
         super().connectionLost(reason)
 
     def dataReceived(self, data: bytes) -> None:
-        """Take bytes; the first ones of a request begin the time in which it must be whole."""
-        if self._deadline is None and not self.requests and data:
-            self._expect_request()
+        """Take bytes; the first ones of a request begin the time in which it must be whole, unless it is."""
+        is_new = self._deadline is None and not self.requests
+        self._came_whole = False
         super().dataReceived(data)
+        if is_new and not self._came_whole and self._deadline is None and self in self.site.channels:
+            self._expect_request()
 
     def checkPersistence(self, request: Request, version: bytes) -> bool:
         """Say whether the connection lasts after this request, and tell the client."""
@@ -213,6 +230,7 @@ class TrackedChannel(HTTPChannel):
 
     def allContentReceived(self) -> None:
         """Take a request that is there as a whole."""
+        self._came_whole = True
         self._stop_expecting()
         super().allContentReceived()
 
@@ -374,6 +392,12 @@ class LimitedSite(Site):
 
     def log(self, request: Any) -> None:
         """Write no access log: a printer's front-ends ask several times a second, for months."""
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    text: bytes = datetimeToString(second)
+    return text
 
 
 def _origin_form(target: bytes) -> bytes:

@@ -81,7 +81,7 @@ class Door:
     def _look_at(self, request: Request, transport: Transport) -> Caller:
         address, *others = addresses = self._addresses(request)
         who = self.gate.who_shows(_shown(request), addresses)
-        otherwise = self.gate.who_comes_from(addresses)
+        otherwise = who if who is TRUSTED else self.gate.who_comes_from(addresses)
         host = header(request, "Host")
         if host is not None and not self.access.allows_host(host):
             if who is TRUSTED:
@@ -115,7 +115,8 @@ class Door:
 
 def _shown(request: Request) -> Shown:
     """Return what a request shows of who makes it. Contract: Moonraker's authorization API."""
-    query = parse_query(request.uri.partition(b"?")[2])
+    asked = request.uri.partition(b"?")[2]
+    query = parse_query(asked) if asked else {}
     kind, _, bearer = (header(request, "Authorization") or "").strip().partition(" ")
     if kind.lower() != "bearer":
         bearer = header(request, "X-Access-Token") or str(query.get("access_token", ""))
@@ -297,7 +298,7 @@ def _body(request: Request) -> bytes:
 
 def _arguments(request: Request) -> dict[str, object]:
     _, _, query = request.uri.partition(b"?")
-    arguments = parse_query(query)
+    arguments = parse_query(query) if query else {}
     body = _body(request)
     if body:
         arguments.update(_body_arguments(header(request, "Content-Type") or "", body))

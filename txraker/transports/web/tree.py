@@ -51,7 +51,9 @@ def site(
 
 
 class _Root(Resource):
-    """Finds the resource of a path as it is written: nothing in it is decoded or joined."""
+    """Has the resource of a path answer, as it is written: nothing in it is decoded or joined."""
+
+    isLeaf = True
 
     def __init__(
         self,
@@ -70,8 +72,12 @@ class _Root(Resource):
         self._api = api
         self._nothing = nothing
 
-    def getChildWithDefault(self, path: bytes, request: Request) -> IResource:
-        """Return the resource of the request's whole path."""
+    def render(self, request: Request) -> int:
+        """Have the resource of the request's whole path answer."""
+        answered: int = self._resource_of(request).render(request)
+        return answered
+
+    def _resource_of(self, request: Request) -> IResource:
         way = request.path.removeprefix(self._prefix)
         if not request.path.startswith(self._prefix) or way[:1] not in (b"", b"/"):
             return self._nothing
