@@ -44,10 +44,9 @@ class Environment:
         subprocess.run([self.program("twistd"), "txraker", "--help"], check=True, stdout=subprocess.DEVNULL)
 
     def versions(self, names: Sequence[str]) -> dict[str, str]:
-        """Return the versions of packages in it, of those that are there."""
-        found = dict(
-            line.split("==", 1) for line in self._pip("list", "--format=freeze").splitlines() if "==" in line
-        )
+        """Return the versions of packages in it, of those that are there; names are in lower case."""
+        listed = self._pip("list", "--format=freeze").lower().splitlines()
+        found = dict(line.split("==", 1) for line in listed if "==" in line)
         return {name: found[name] for name in names if name in found}
 
     def _pip(self, *arguments: str) -> str:
