@@ -377,9 +377,7 @@ def passed_on(name: str = "printer.x", path: str = "/printer/x") -> Endpoint:
     async def handler(_caller: Caller, arguments: Mapping[str, object]) -> object:
         return dict(arguments)
 
-    return Endpoint(
-        name, GET | POST, path, Transport.ALL, Role.OPERATOR, False, None, Any, "Pass on.", handler
-    )
+    return Endpoint(name, GET | POST, path, Transport.ALL, Role.OPERATOR, False, None, "Pass on.", handler)
 
 
 def test_add_and_remove(bench: Bench) -> None:

@@ -125,10 +125,14 @@ def test_verb_and_path_belong_together(verbs: Verb, path: str) -> None:
 
 
 def test_undeclarable_parameter() -> None:
-    """A parameter of a type that no argument can have can't be declared."""
-    with pytest.raises(TypeError, match="can't be the type"):
+    """A parameter of a type that no argument can have is found when the declaration is read."""
 
+    class Odd:
         @endpoint("x.y", GET, "/x/y")
-        async def odd(self: object, caller: Caller, *, odd: bytes) -> str:
+        async def odd(self, caller: Caller, *, odd: bytes) -> str:
             """Be odd."""
             return ""
+
+    (declaration,) = declared_by(Odd)
+    with pytest.raises(TypeError, match="can't be the type"):
+        _ = declaration.parameters

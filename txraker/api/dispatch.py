@@ -143,12 +143,11 @@ class Dispatcher:
     async def _run(self, endpoint: Endpoint, caller: Caller, arguments: Mapping[str, object]) -> object:
         try:
             permit(endpoint.role, caller, endpoint.name)
-            if endpoint.parameters is None:
+            parameters = endpoint.parameters
+            if parameters is None:
                 return await endpoint.handler(caller, arguments)
             is_query = caller.transport is Transport.HTTP
-            return await endpoint.handler(
-                caller, **read_arguments(endpoint.parameters, arguments, is_query=is_query)
-            )
+            return await endpoint.handler(caller, **read_arguments(parameters, arguments, is_query=is_query))
         except (ApiError, self._cancelled):
             raise
         except Exception as fault:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
+from functools import cached_property
 from types import EllipsisType
 from typing import Any, Concatenate, TypeVar, get_type_hints
 
@@ -35,6 +36,30 @@ NOT_HTTP = Verb(0)
 """For endpoints that have no HTTP form."""
 
 
+class Signature:
+    """What a handler takes and returns, read from its annotations when that is asked for the first time.
+
+    To read all of them would be a thirtieth of what a start costs.
+    """
+
+    def __init__(self, method: Handler) -> None:
+        self._method = method
+
+    @cached_property
+    def _hints(self) -> dict[str, Any]:
+        return get_type_hints(self._method, include_extras=True)
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The keyword-only parameters. Raises TypeError for a type that no argument can have."""
+        return parameters_of(self._method, self._hints)
+
+    @property
+    def result(self) -> Any:
+        """The type of the result."""
+        return self._hints.get("return", Any)
+
+
 @frozen
 class Endpoint:
     """One thing a client can ask for.
@@ -42,7 +67,7 @@ class Endpoint:
     ``name`` is the JSON-RPC method and ``path`` the HTTP path (empty when it has none). ``reads_only``
     says that a call changes nothing: it may be cancelled, repeated, and asked for with HEAD. What is
     ``urgent`` is done even for a client that has too much under way. ``role`` is the least a caller needs.
-    ``parameters`` of ``None`` passes every argument on as it came. ``audit`` names the arguments that are
+    Without a ``signature`` every argument is passed on as it came. ``audit`` names the arguments that are
     noted of a call in the audit log; with None calls aren't noted.
     """
 
@@ -52,12 +77,21 @@ class Endpoint:
     transports: Transport
     role: Role
     reads_only: bool
-    parameters: tuple[Parameter, ...] | None
-    result: Any
+    signature: Signature | None
     documentation: str
     handler: Handler
     urgent: bool = False
     audit: tuple[str, ...] | None = None
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...] | None:
+        """What it takes; None for whatever comes. Raises TypeError when that isn't well declared."""
+        return None if self.signature is None else self.signature.parameters
+
+    @property
+    def result(self) -> Any:
+        """The type of what it returns."""
+        return Any if self.signature is None else self.signature.result
 
 
 def endpoint(
@@ -93,7 +127,6 @@ def endpoint(
         documentation = inspect.getdoc(method)
         if not documentation:
             raise TypeError(f"{name}: an endpoint is documented by its docstring")
-        hints = get_type_hints(method, include_extras=True)
         method.__endpoint__ = Endpoint(  # type: ignore[attr-defined]  # what endpoints_of() looks for
             name=name,
             verbs=verbs,
@@ -101,8 +134,7 @@ def endpoint(
             transports=transports,
             role=role,
             reads_only=reads_only,
-            parameters=parameters_of(method, hints),
-            result=hints.get("return", Any),
+            signature=Signature(method),
             documentation=documentation,
             handler=method,
             urgent=urgent,
