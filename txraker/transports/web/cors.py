@@ -18,13 +18,14 @@ _EVERY_BROWSER = "Mozilla/"
 
 def header(request: Request, name: str) -> str | None:
     """Return the last value of a header, whatever bytes it has; None without one."""
-    values = header_values(request, name)
-    return values[-1] if values else None
+    values = request.requestHeaders.getRawHeaders(name.encode())
+    return values[-1].decode("latin-1") if values else None
 
 
 def header_values(request: Request, name: str) -> list[str]:
     """Return all values of a header, whatever bytes they have."""
-    return [value.decode("latin-1") for value in request.requestHeaders.getRawHeaders(name.encode(), [])]
+    values = request.requestHeaders.getRawHeaders(name.encode())
+    return [value.decode("latin-1") for value in values] if values else []
 
 
 def add_cors_headers(request: Request, access: Access) -> None:
