@@ -22,7 +22,7 @@ from sidebyside import ceiling, environments, report
 from sidebyside.kept import KeptRigs, SharedRigs
 from sidebyside.results import Measurement, Results, Shares
 from sidebyside.rig import Cores, Rig, rig
-from sidebyside.scenario import Kept, Scenario, Sharing, StartRig
+from sidebyside.scenario import Kept, Scenario, Seldom, Sharing, StartRig
 from sidebyside.scenarios import scenarios
 from sidebyside.servers import MOONRAKER, TXRAKER, Program
 
@@ -105,7 +105,8 @@ def _plan(
     for is_kept in (False, True):
         for number in range(1, rounds + 1):
             for scenario in selected:
-                if isinstance(scenario, Kept) == is_kept:
+                is_due = number <= scenario.most_rounds if isinstance(scenario, Seldom) else True
+                if isinstance(scenario, Kept) == is_kept and is_due:
                     # Which server goes first alternates, so that neither always has the colder machine.
                     for program in programs if number % 2 else reversed(programs):
                         yield number, scenario, program

@@ -108,6 +108,16 @@ class Kept(Scenario, Protocol):
         ...
 
 
+@runtime_checkable
+class Seldom(Scenario, Protocol):
+    """A measurement that takes long and scatters little: it isn't made in every round."""
+
+    @property
+    def most_rounds(self) -> int:
+        """In how many rounds it is made, at most."""
+        ...
+
+
 def at_most(limit: float, unit: str) -> Bar:
     """A bar on the value itself."""
     return Bar(f"≤ {limit:g} {unit}".rstrip(), lambda medians: medians.txraker <= limit)

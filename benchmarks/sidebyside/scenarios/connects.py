@@ -22,6 +22,7 @@ class Connects:
 
     name = "connects"
     shares = True
+    most_rounds = 2
     title = "Websockets that connect, ask one question and disconnect"
     metrics = (
         Metric("slope", "memory kept of each (PSS)", "bytes", digits=0, has_ratio=False),
