@@ -3,7 +3,8 @@
 Its own package for Twisted brings WAMP, serializers and cryptography, and so does one name that the protocol
 itself takes from WAMP's package; its helpers in C bring a C parser. A JSON-RPC server uses none of that, and
 it is a fifth of what a small server holds in memory. So ``autobahn.wamp.types`` is imported without its
-package, and ``frames`` does what the helpers do.
+package, and ``frames`` does what the helpers do. For a log that nobody reads it also words all of its settings
+at each connect, which took a fifth of that: here it doesn't.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ txaio.use_twisted()  # before Autobahn's protocol is imported, which asks for it
 with _instead({"autobahn.wamp": _bare_wamp(), "_nvx_utf8validator": None, "_nvx_xormasker": None}):
     from autobahn.websocket import protocol
 
-vars(protocol).update(create_xor_masker=Masker, Utf8Validator=Utf8Validator)
+vars(protocol).update(create_xor_masker=Masker, Utf8Validator=Utf8Validator, pformat=object.__repr__)
 
 _EVENTS = (
     "onOpen",
