@@ -3,8 +3,8 @@
 Its own package for Twisted brings WAMP, serializers and cryptography, and so does one name that the protocol
 itself takes from WAMP's package; its helpers in C bring a C parser. A JSON-RPC server uses none of that, and
 it is a fifth of what a small server holds in memory. So ``autobahn.wamp.types`` is imported without its
-package, and ``frames`` does what the helpers do. For a log that nobody reads it also words all of its settings
-at each connect, which took a fifth of that: here it doesn't.
+package, and ``frames`` does what the helpers do. For a log that nobody reads it also words all of its
+settings at each connect, which took a fifth of that: here it doesn't.
 """
 
 from __future__ import annotations
