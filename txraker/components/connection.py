@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
-from attrs import define, evolve
+from attrs import define
 from msgspec import Meta
 
 from txraker.api.audit import AuditEntry, audit_entry
@@ -83,7 +83,9 @@ class ConnectionEndpoints:
         self._clients.identify(connection, ClientIdentity(client_name, version, type, url))
         connection.authorize(who)
         if access_token or api_key:
-            self._audit(audit_entry("let in", "server.connection.identify", evolve(caller, who=who)))
+            self._audit(
+                audit_entry("let in", "server.connection.identify", msgspec.structs.replace(caller, who=who))
+            )
         return ConnectionId(connection.connection_id)
 
     @endpoint("server.websocket.id", transports=Transport.PERSISTENT, reads_only=True, role=Role.NOBODY)

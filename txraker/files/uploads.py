@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-from attrs import define, field, frozen
+from attrs import define, field
 
 from txraker.api.audit import AuditEntry, audit_entry
 from txraker.api.caller import Caller, Role
@@ -56,8 +56,7 @@ class Uploaded(msgspec.Struct, frozen=True):
     print_queued: bool | msgspec.UnsetType = msgspec.UNSET
 
 
-@frozen
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """What a client wants with a file, as its form says it.
 
     It goes to ``place``, whose folder is made if need be when it is ``folder``.

@@ -60,8 +60,7 @@ RemoteMethod = Callable[[dict[str, Any]], None]
 """What Klippy's macros can call; it is given the arguments."""
 
 
-@define
-class _Request:
+class _Request(msgspec.Struct):
     """A request that Klippy hasn't answered; nobody waits for it any more when ``answered`` is None."""
 
     answered: Deferred[dict[str, Any]] | None

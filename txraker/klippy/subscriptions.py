@@ -14,7 +14,8 @@ from collections.abc import Hashable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from attrs import Factory, define, field, frozen
+import msgspec
+from attrs import Factory, define, field
 
 from txraker.events import StatusUpdate
 from txraker.outgoing import Outgoing
@@ -26,8 +27,7 @@ Union = dict[str, frozenset[str] | None]
 """Object name to field names, None standing for every field."""
 
 
-@frozen
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """Printer objects and fields somebody wants; equal however it was spelled.
 
     ``objects`` pairs object names with sorted field names, or with None for every field.

@@ -66,11 +66,10 @@ class _Series:
         return msgspec.Raw(b"[" + self._text[self._begin + 1 :] + b"]")
 
 
-@define
-class _Sensor:
+class _Sensor(msgspec.Struct):
     is_monitor: bool = False
-    values: dict[str, float | None] = field(factory=dict)
-    series: dict[str, _Series] = field(factory=dict)
+    values: dict[str, float | None] = msgspec.field(default_factory=dict)
+    series: dict[str, _Series] = msgspec.field(default_factory=dict)
 
     def merge(self, fields: Mapping[str, Any]) -> None:
         for name in SENSOR_FIELDS:

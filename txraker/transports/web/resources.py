@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from attrs import define, evolve
+from attrs import define
 from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
@@ -76,7 +76,7 @@ class Door:
         if limited.caller is None:
             limited.caller = self._look_at(request, transport)
         known = limited.caller
-        return known if known.transport is transport else evolve(known, transport=transport)
+        return known if known.transport is transport else msgspec.structs.replace(known, transport=transport)
 
     def _look_at(self, request: Request, transport: Transport) -> Caller:
         address, *others = addresses = self._addresses(request)

@@ -7,7 +7,8 @@ import os
 from functools import partial
 from pathlib import Path
 
-from attrs import define, field, frozen
+import msgspec
+from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.web.server import Request
@@ -28,8 +29,7 @@ STALLED = 60.0
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP, errno.ENXIO)
 
 
-@frozen
-class OpenFile:
+class OpenFile(msgspec.Struct, frozen=True):
     """A file open for reading, to be closed; ``head`` is its whole content if that is short."""
 
     descriptor: int
