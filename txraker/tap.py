@@ -81,7 +81,7 @@ class Options(usage.Options):
             raise usage.UsageError("the same --data-path is given twice")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Host(Service):
     """The printers of this process. One that can't be served is disabled; the others don't notice.
 

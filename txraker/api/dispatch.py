@@ -33,7 +33,7 @@ def permit(role: Role, caller: Caller, what: str) -> None:
         raise Forbidden(f"{what} needs the role {role.name.lower()}")
 
 
-@define
+@define(repr=False)
 class Dispatcher:
     """All endpoints of one printer's server, and the road to them.
 

@@ -57,7 +57,7 @@ class _Failures(msgspec.Struct):
         self.until = self.latest + (wait if self.count >= free else 0.0)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class LoginAttempts:
     """The failures so far. ``most`` is the configured limit, None for no limit.
 

@@ -27,7 +27,7 @@ class Shown(msgspec.Struct, frozen=True):
     oneshot: str | None = None
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Gate:
     """Tells who somebody is. ``now`` is a clock that only goes forward (s).
 

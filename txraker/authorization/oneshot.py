@@ -28,7 +28,7 @@ class _Token(msgspec.Struct, Generic[_Owner], frozen=True):
     expires: float
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class OneshotTokens(Generic[_Owner]):
     """The tokens that were given and not used. Times are seconds of any clock that only goes forward.
 

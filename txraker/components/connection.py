@@ -33,7 +33,7 @@ class WebsocketId(msgspec.Struct, frozen=True):
     websocket_id: int
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ConnectionEndpoints:
     """Lets clients say who they are, and show that they may."""
 

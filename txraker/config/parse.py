@@ -113,7 +113,7 @@ class _OpenSection(msgspec.Struct):
     options: dict[str, ParsedOption] = msgspec.field(default_factory=dict)
 
 
-@attrs.define
+@attrs.define(repr=False)
 class _Reader:
     """What has been read so far; fed one line at a time."""
 

@@ -37,7 +37,7 @@ class _Member(msgspec.Struct, frozen=True):
     size: int
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Archiver:
     """Makes archives, each hidden until it is whole."""
 

@@ -41,7 +41,7 @@ class Entry(msgspec.Struct, frozen=True):
     real: str
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Disk:
     """The disk below the roots. ``reserved`` maps names to files and folders that aren't to be reached.
 

@@ -52,7 +52,7 @@ class OtherDisk(Exception):
     """Something can't be moved without being copied; nothing was changed yet."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Operations:
     """Changes files. What it returns is what has happened, for those who ask to know."""
 

@@ -73,7 +73,7 @@ class Place(msgspec.Struct, frozen=True):
         return "/".join((self.root.name, *self.parts))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Roots:
     """The roots of one printer's server, by their names, in the order they were added."""
 

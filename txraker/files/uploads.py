@@ -73,7 +73,7 @@ class Wish(msgspec.Struct, frozen=True):
         return self.place.root.name == GCODES and is_printable(self.place.name)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Uploads:
     """Receives files for one printer.
 
@@ -198,7 +198,7 @@ class Uploads:
         return about
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Upload:
     """One file on its way. ``size`` is how many bytes there will be, 0 if that isn't known.
 

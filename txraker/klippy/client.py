@@ -73,7 +73,7 @@ class _ConsoleOutput(msgspec.Struct):
 
 
 @implementer(IKlippy, IStatusSubscriber)
-@define(eq=False)
+@define(eq=False, repr=False)
 class KlippyClient:
     """Provides IKlippy over Klippy's unix socket; its ``status`` provides IStatusFeed.
 

@@ -66,7 +66,7 @@ class Announcer(Protocol):
         """The connection ended."""
 
 
-@frozen
+@frozen(repr=False)
 class Announcements:
     """Announces changes of state as events."""
 

@@ -58,7 +58,7 @@ class Wish(msgspec.Struct, frozen=True):
         return bool(self.objects)
 
 
-@define
+@define(repr=False)
 class Delivery:
     """One change, for all subscribers of one wish: encoded once, when the first client asks."""
 
@@ -71,7 +71,7 @@ class Delivery:
         return Outgoing(self.update.encode())
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Pending:
     """A wish that is not in force yet."""
 
@@ -79,7 +79,7 @@ class Pending:
     wish: Wish
 
 
-@define
+@define(repr=False)
 class Subscriptions:
     """The wishes, their union, the cache and the views. Pure: told what happened, it says what to do."""
 

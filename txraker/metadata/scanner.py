@@ -94,7 +94,7 @@ class Job(msgspec.Struct, frozen=True):
         return LEAST_TIME + self.size / 2**20 * per_mib
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Waiting:
     job: Job
     urgent: bool
@@ -123,7 +123,7 @@ class _Waiting:
                     deferred.callback(self.found)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Scanner:
     """Reads gcode files, one at a time. ``command`` is how the process is run."""
 

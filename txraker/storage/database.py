@@ -201,7 +201,7 @@ class _Job(msgspec.Struct, Generic[_T], frozen=True, eq=False):
 
 
 @implementer(IDatabase)
-@define(eq=False)
+@define(eq=False, repr=False)
 class Database:
     """The file ``database/txraker.db`` of a data path; it can be started and stopped once.
 

@@ -86,7 +86,7 @@ class Wire(Protocol):
         """Go on taking from the client, if this was the last reason not to."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class LinkService:
     """What the links of one printer's server share.
 
@@ -104,7 +104,7 @@ class LinkService:
 
 
 @implementer(IConnection, IStatusSubscriber)
-@define(eq=False)
+@define(eq=False, repr=False)
 class Link:
     """One client on a persistent connection. ``_caller`` is who opened it."""
 

@@ -57,7 +57,7 @@ PasswordParameter = Annotated[str, Meta(max_length=passwords.LONGEST, descriptio
 
 
 @implementer(IComponent)
-@define(eq=False)
+@define(eq=False, repr=False)
 class Authorization:
     """Answers for who may use the server."""
 

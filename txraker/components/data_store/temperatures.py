@@ -39,7 +39,7 @@ class SensorHistory(msgspec.Struct, frozen=True):
         return cls(**{f"{name}s": text for name, text in series.items()})  # type: ignore[arg-type]  # as said
 
 
-@define
+@define(repr=False)
 class _Series:
     """The newest samples of one field, at most ``size`` of them, as JSON: a comma before each.
 
@@ -93,7 +93,7 @@ class _Sensor(msgspec.Struct):
         return SensorHistory.of({name: series.newest() for name, series in self.series.items()})
 
 
-@define
+@define(repr=False)
 class TemperatureStore:
     """The histories; ``size`` is how many samples each keeps."""
 

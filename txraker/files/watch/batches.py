@@ -29,7 +29,7 @@ class Step(msgspec.Struct, frozen=True):
     to: RawEvent | None = None
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Batches:
     """Events that wait. Times are seconds of any clock."""
 

@@ -40,7 +40,7 @@ class Measurement(msgspec.Struct, frozen=True, eq=False):
     system_memory: MemoryUsage = msgspec.field(default_factory=MemoryUsage)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class HostStatistics:
     """Measures, below a root, what happened since it did so before.
 

@@ -54,7 +54,7 @@ _ON_EVERY_ANSWER = (
 )
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Door:
     """What every resource needs to let a request in: who may, the road, and where defects are reported."""
 
@@ -123,7 +123,7 @@ def _shown(request: Request) -> Shown:
     return Shown(bearer.strip() or None, key or None, str(query.get("token", "")) or None)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Leaf:
     """A resource at the end of its branch, answering in JSON whatever happens."""
 
@@ -199,7 +199,7 @@ class Nothing(Leaf):
 
 
 @implementer(IResource)
-@define(eq=False)
+@define(eq=False, repr=False)
 class ApiResource(Leaf):
     """Every path of the API below a prefix: declared endpoints, and those Klippy has at run time."""
 

@@ -70,7 +70,7 @@ def _looked_at(descriptor: int) -> OpenFile:
     return OpenFile(descriptor, Version(about.st_size, about.st_mtime_ns), head)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Sending:
     """Sends files. ``off_thread`` reads them."""
 
@@ -94,7 +94,7 @@ class _Gone(Exception):
 
 
 @implementer(IPushProducer)
-@define(eq=False)
+@define(eq=False, repr=False)
 class FileSender:
     """Sends a part of a file as fast as the client reads: one piece is read when the one before is gone.
 
