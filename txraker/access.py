@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from attrs import frozen
+import msgspec
 
 _T = TypeVar("_T")
 
@@ -124,8 +124,7 @@ def is_origin_pattern(text: str) -> bool:
     return bool(host) and "*" not in host.rsplit(".", 1)[-1]
 
 
-@frozen
-class Access:
+class Access(msgspec.Struct, frozen=True):
     """The decisions of one printer's server.
 
     ``trusted`` are the networks whose requests need no more; ``origins`` are patterns of web origins that
@@ -259,8 +258,7 @@ def _matches(pattern: str, origin: str) -> bool:
     return re.fullmatch(expression, origin.lower()) is not None
 
 
-@frozen
-class ConfiguredAccess:
+class ConfiguredAccess(msgspec.Struct, frozen=True):
     """What ``[authorization]`` comes to.
 
     ``trusted_names`` are the host names among the trusted clients, in lower case, whose addresses are still

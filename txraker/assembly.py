@@ -108,7 +108,7 @@ BROADCAST: tuple[type[Notification], ...] = (
 """The events that every client is told of."""
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Lasting:
     """What belongs to the printer, and not to the server that a restart replaces.
 

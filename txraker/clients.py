@@ -45,7 +45,7 @@ class Bridge(Protocol):
         """End at once."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Clients:
     """The connections there are. ``limit`` is how many websockets may be open at once.
 

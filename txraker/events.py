@@ -342,7 +342,7 @@ class AgentDisconnected(msgspec.Struct, frozen=True):
 _Event = TypeVar("_Event")
 
 
-@define
+@define(repr=False)
 class Events:
     """Tells interested parts of one printer's server what happened, in the order of their interest.
 

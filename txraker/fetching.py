@@ -46,7 +46,7 @@ class CannotFetch(Exception):
     """Nothing of use came from a URL; ``str()`` says why, for users."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class WebClient:
     """Asks web servers by GET, each time over a new connection; ``servers`` leads to them."""
 
@@ -127,7 +127,7 @@ class WebClient:
 
 
 @implementer(IAgentEndpointFactory)
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Servers:
     """Web servers, wherever they are."""
 
@@ -144,7 +144,7 @@ class _Servers:
 
 
 @implementer(IAgentEndpointFactory, IStreamClientEndpoint)
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Way:
     """The way to a server, for one request."""
 

@@ -27,7 +27,7 @@ OPEN_AGAIN_AFTER = 10.0
 """Seconds after which it is tried again to open a database that couldn't be: others may have had it."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Kept:
     """Opens the database, again and again if need be. ``warn`` is told what is wrong, and when it is over."""
 

@@ -18,7 +18,7 @@ from txraker.reactor import Reactor
 from txraker.server_warnings import ServerWarnings
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ComponentLoader:
     """Loads components, each on its own: one that raises is named as failed, and the rest works.
 

@@ -10,7 +10,7 @@ Framing = Callable[[bytes], bytes]
 """Turns a JSON text into the bytes that go over one kind of connection."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Outgoing:
     """One text for any number of clients."""
 

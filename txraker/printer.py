@@ -55,7 +55,7 @@ LAST_WORDS = 0.1
 """Seconds between the answer to a restart and the end of the connections that may still carry it."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class PrinterServer(Service):
     """Serves one printer from its data path.
 

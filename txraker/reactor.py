@@ -60,7 +60,7 @@ async def in_time(awaitable: Awaitable[_T], seconds: float, clock: IReactorTime)
     return await Deferred.fromCoroutine(awaited()).addTimeout(seconds, clock)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class OwnThreads:
     """An OffThread for what may hang: in few threads of its own, for which nobody waits at the end."""
 

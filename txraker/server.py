@@ -37,7 +37,7 @@ class LocalSocket(NamedTuple):
     clients: UnixClients
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Server:
     """One printer's server: it is built by ``assembly``, and can be started and stopped once."""
 

@@ -6,7 +6,7 @@ from attrs import define, field
 from twisted.logger import Logger
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ServerWarnings:
     """What a user should know of one printer's server, in the order it came up."""
 

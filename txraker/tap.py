@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import cast
 
+import msgspec
 from attrs import define, field
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, gatherResults
@@ -25,8 +26,7 @@ from txraker.system.notify import ServiceManager
 DEFAULT_DATA_PATH = "~/printer_data"
 
 
-@define
-class PrinterPaths:
+class PrinterPaths(msgspec.Struct):
     """One printer as the command line names it."""
 
     data_path: Path
@@ -81,7 +81,7 @@ class Options(usage.Options):
             raise usage.UsageError("the same --data-path is given twice")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Host(Service):
     """The printers of this process. One that can't be served is disabled; the others don't notice.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from attrs import define, evolve, field
+from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
@@ -407,7 +407,7 @@ def test_two_of_a_kind(bench: Bench, name: str, path: str) -> None:
     """Two endpoints of one name, or of one verb and path, are refused, and nothing has changed then."""
     before = bench.dispatcher.endpoints()
     with pytest.raises(ValueError, match="two endpoints"):
-        bench.dispatcher.add([evolve(passed_on(), name=name, path=path)])
+        bench.dispatcher.add([msgspec.structs.replace(passed_on(), name=name, path=path)])
     assert bench.dispatcher.endpoints() == before
 
 

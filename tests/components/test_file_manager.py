@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import ZipFile
 
+import msgspec
 import pytest
-from attrs import define, evolve, field
+from attrs import define, field
 from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
@@ -30,8 +31,8 @@ from txraker.testing.threads import at_once
 
 _T = TypeVar("_T")
 
-VIEWER = caller(who=evolve(TRUSTED, role=Role.VIEWER))
-OPERATOR = caller(who=evolve(TRUSTED, role=Role.OPERATOR))
+VIEWER = caller(who=msgspec.structs.replace(TRUSTED, role=Role.VIEWER))
+OPERATOR = caller(who=msgspec.structs.replace(TRUSTED, role=Role.OPERATOR))
 
 
 @define(eq=False)

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
-from attrs import define, evolve, field
+from attrs import define, field
 
 from tests.files.tree import Tree
 from tests.tools import caller, result_of
@@ -83,7 +84,7 @@ def test_failure(bench: Bench) -> None:
 
 def test_who_may(bench: Bench) -> None:
     """Who may not change one of the places changes nothing."""
-    operator = caller(who=evolve(TRUSTED, role=Role.OPERATOR))
+    operator = caller(who=msgspec.structs.replace(TRUSTED, role=Role.OPERATOR))
     places = [bench.tree.place("gcodes/a"), bench.tree.place("config/a")]
     with pytest.raises(Forbidden):
         result_of(bench.changes.make(operator, places, bench.work))

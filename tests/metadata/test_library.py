@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from attrs import define, evolve, field
+from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
@@ -520,7 +520,7 @@ def test_objects(bench: Bench, guard: Guard, *, asked: bool) -> None:
     bench.guard = guard
     bench.begin(marks_objects=True)
     result_of(bench.library.read_again(place))
-    bench.roots.put(evolve(bench.roots.get("gcodes"), is_writable=False))
+    bench.roots.put(msgspec.structs.replace(bench.roots.get("gcodes"), is_writable=False))
     result_of(bench.library.read_again(bench.place("a.gcode")))
     assert [job.mark_objects for job in bench.scans.jobs] == [False, asked, False]
 

@@ -16,7 +16,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import msgspec
-from attrs import frozen
 
 from txraker.errors import BadRequest
 
@@ -31,8 +30,7 @@ class Refused(ValueError):
     """A value that breaks its parameter's rule; the text completes "must be ..."."""
 
 
-@frozen
-class Conversion:
+class Conversion(msgspec.Struct, frozen=True):
     """How a value of a type of our own is read: for ``Annotated[T, Conversion(...)]``.
 
     ``convert`` returns the value or raises :class:`Refused`; ``schema`` is its JSON Schema.
@@ -42,8 +40,7 @@ class Conversion:
     schema: Mapping[str, object]
 
 
-@frozen
-class RestOfQuery:
+class RestOfQuery(msgspec.Struct, frozen=True):
     """Marks a parameter that, absent by name, is made of all further arguments of an HTTP request.
 
     ``reserved`` are the names that are never part of it.
@@ -52,8 +49,7 @@ class RestOfQuery:
     reserved: frozenset[str]
 
 
-@frozen
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """One declared parameter: its name, its rule and how a value is coerced to it.
 
     ``annotation`` is the declared type, from which the machine-readable description is made.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from attrs import frozen
+import msgspec
 
 from txraker.interfaces import IConnection
 
@@ -36,8 +36,7 @@ class Role(enum.IntEnum):
     """Change who may do what, what is installed, and what runs."""
 
 
-@frozen
-class Who:
+class Who(msgspec.Struct, frozen=True):
     """What somebody is known by: a user's ``name`` and ``source``, and what they may do.
 
     ``session`` is the login of a user who has logged in, and ``key`` stands for the API key or the API token
@@ -61,8 +60,7 @@ TRUSTED = Who("_TRUSTED_USER_", Role.ADMIN)
 """Whoever comes from an address that the configuration trusts, or over the unix socket."""
 
 
-@frozen
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """The origin of one request.
 
     ``address`` is the peer's IP address as text, or the peer's identity on a unix socket, and ``others`` are

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from attrs import Factory, define, evolve
+import msgspec
+from attrs import Factory, define
 
 from txraker.api import jsonrpc
 from txraker.api.arguments import read_arguments
@@ -32,7 +33,7 @@ def permit(role: Role, caller: Caller, what: str) -> None:
         raise Forbidden(f"{what} needs the role {role.name.lower()}")
 
 
-@define
+@define(repr=False)
 class Dispatcher:
     """All endpoints of one printer's server, and the road to them.
 
@@ -135,9 +136,9 @@ class Dispatcher:
     def _as_of_now(self, caller: Caller) -> Caller:
         """Return a caller as it is known at this moment."""
         if caller.connection is not None and caller.connection.who is not caller.who:
-            caller = evolve(caller, who=caller.connection.who)
+            caller = msgspec.structs.replace(caller, who=caller.connection.who)
         if caller.transport is not Transport.UNIX and not self._is_current(caller.who):
-            caller = evolve(caller, who=NOBODY)
+            caller = msgspec.structs.replace(caller, who=NOBODY)
         return caller
 
     async def _run(self, endpoint: Endpoint, caller: Caller, arguments: Mapping[str, object]) -> object:

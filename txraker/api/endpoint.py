@@ -14,7 +14,7 @@ from functools import cached_property
 from types import EllipsisType
 from typing import Any, Concatenate, TypeVar, get_type_hints
 
-from attrs import evolve, frozen
+import msgspec
 
 from txraker.api.arguments import Parameter, parameters_of
 from txraker.api.caller import Caller, Role, Transport
@@ -60,8 +60,7 @@ class Signature:
         return self._hints.get("return", Any)
 
 
-@frozen
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True):
     """One thing a client can ask for.
 
     ``name`` is the JSON-RPC method and ``path`` the HTTP path (empty when it has none). ``reads_only``
@@ -156,4 +155,4 @@ def declared_by(component: type) -> Iterator[Endpoint]:
 def endpoints_of(component: object) -> Iterator[Endpoint]:
     """Yield the endpoints that an object provides, bound to it and ready to call."""
     for declared in declared_by(type(component)):
-        yield evolve(declared, handler=getattr(component, declared.handler.__name__))
+        yield msgspec.structs.replace(declared, handler=getattr(component, declared.handler.__name__))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from attrs import frozen
 
 from txraker.errors import ApiError, InvalidParams, InvalidRequest, ParseError
 
@@ -20,8 +19,7 @@ LONGEST_BATCH = 250
 """Calls that may be in one batch."""
 
 
-@frozen
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A well-formed call. ``id`` is None for a notification, which gets no answer."""
 
     method: str
@@ -29,16 +27,14 @@ class Request:
     id: RequestId
 
 
-@frozen
-class Malformed:
+class Malformed(msgspec.Struct, frozen=True):
     """Something that is no call, and why; it is always answered. ``id`` is the text's, if it had one."""
 
     error: ApiError
     id: RequestId = None
 
 
-@frozen
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """An answer to a request that we made. ``error`` is None when it succeeded."""
 
     id: object
@@ -49,8 +45,7 @@ class Response:
 Entry = Request | Response | Malformed
 
 
-@frozen
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """Several calls in one text, answered by one array."""
 
     entries: tuple[Entry, ...]

@@ -71,7 +71,7 @@ class Tokens(msgspec.Struct, frozen=True):
     refresh: str
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Accounts:
     """Users, by their names. ``login_timeout`` (days) ends a login, however often it was refreshed.
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 
+import msgspec
 from attrs import Factory, define
 
 from txraker.access import origin
@@ -33,8 +34,7 @@ MOST_REMEMBERED = 2000
 """Pairs of address and user whose failures are remembered, and as many addresses."""
 
 
-@define
-class _Failures:
+class _Failures(msgspec.Struct):
     count: int = 0
     until: float = 0.0
     latest: float = 0.0
@@ -57,7 +57,7 @@ class _Failures:
         self.until = self.latest + (wait if self.count >= free else 0.0)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class LoginAttempts:
     """The failures so far. ``most`` is the configured limit, None for no limit.
 

@@ -38,7 +38,7 @@ class _Line(AuditEntry, frozen=True, omit_defaults=True, kw_only=True):
     left_out: int = 0
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Allowance:
     """How many more lines somebody may cause."""
 
@@ -56,7 +56,7 @@ class _Allowance:
         return self.left < 1.0
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class AuditLog:
     """Writes entries to a file. ``seconds`` is a clock that only goes forward."""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from attrs import Factory, define, evolve, field, frozen
+import msgspec
+from attrs import Factory, define, field
 
 from txraker.access import Access, Network
 from txraker.api.caller import NOBODY, TRUSTED, Who
@@ -18,8 +19,7 @@ from txraker.authorization.oneshot import OneshotTokens
 from txraker.errors import Unauthorized, Unavailable
 
 
-@frozen
-class Shown:
+class Shown(msgspec.Struct, frozen=True):
     """What a request shows of who makes it; None for what it doesn't."""
 
     token: str | None = None
@@ -27,7 +27,7 @@ class Shown:
     oneshot: str | None = None
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Gate:
     """Tells who somebody is. ``now`` is a clock that only goes forward (s).
 
@@ -49,7 +49,8 @@ class Gate:
 
     def trust_also(self, networks: Sequence[Network]) -> None:
         """Trust addresses beside those that the configuration gives; they replace those of the last call."""
-        self.access = evolve(self._configured, trusted=self._configured.trusted.union(networks))
+        trusted = self._configured.trusted.union(networks)
+        self.access = msgspec.structs.replace(self._configured, trusted=trusted)
 
     def who_comes_from(self, addresses: Sequence[str]) -> Who:
         """Return who somebody is who shows nothing: trusted if all addresses are."""

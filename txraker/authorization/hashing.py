@@ -18,7 +18,7 @@ MOST_WAITING: Final = 64
 """Passwords that may wait to be hashed; further ones are refused, so that a flood of logins ends there."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Hashing:
     """Two queues: however many strangers wait, just one of them is ever in the way of those we know."""
 

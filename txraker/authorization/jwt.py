@@ -50,7 +50,7 @@ def import_libraries() -> None:
     from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: F401, PLC0415  # the same
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class TokenMint:
     """Makes and reads the tokens of one server. ``seed`` is its private key."""
 

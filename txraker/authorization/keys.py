@@ -53,7 +53,7 @@ _COLUMNS: Final = ", ".join(ApiToken.__struct_fields__)
 _MARKS: Final = ", ".join("?" * len(ApiToken.__struct_fields__))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Keys:
     """The keys of one printer's server, by what they show."""
 

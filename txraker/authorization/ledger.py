@@ -28,7 +28,7 @@ class Statement(NamedTuple):
     values: tuple[object, ...]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Ledger:
     """Writes rows, each known by a key; the newest statement for a row is the one that counts.
 

@@ -73,7 +73,7 @@ def client_networks(addresses: Iterable[str]) -> tuple[Network, ...]:
     return tuple(usable[:MOST_ADDRESSES])
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Name:
     """One name: the addresses it has, and how many rounds of look-ups have begun since they were found."""
 
@@ -83,7 +83,7 @@ class _Name:
     is_pending: bool = False
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class TrustedNames:
     """Looks names up when it is started and every minute, and tells what they stand for when that changes.
 

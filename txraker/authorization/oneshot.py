@@ -10,7 +10,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from attrs import Factory, define, frozen
+import msgspec
+from attrs import Factory, define
 
 LIFETIME = 5.0
 """Seconds for which a token is good."""
@@ -21,14 +22,13 @@ MOST = 1000
 _Owner = TypeVar("_Owner")
 
 
-@frozen
-class _Token(Generic[_Owner]):
+class _Token(msgspec.Struct, Generic[_Owner], frozen=True):
     owner: _Owner
     addresses: tuple[str, ...]
     expires: float
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class OneshotTokens(Generic[_Owner]):
     """The tokens that were given and not used. Times are seconds of any clock that only goes forward.
 

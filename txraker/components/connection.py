@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
-from attrs import define, evolve
+from attrs import define
 from msgspec import Meta
 
 from txraker.api.audit import AuditEntry, audit_entry
@@ -33,7 +33,7 @@ class WebsocketId(msgspec.Struct, frozen=True):
     websocket_id: int
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ConnectionEndpoints:
     """Lets clients say who they are, and show that they may."""
 
@@ -83,7 +83,9 @@ class ConnectionEndpoints:
         self._clients.identify(connection, ClientIdentity(client_name, version, type, url))
         connection.authorize(who)
         if access_token or api_key:
-            self._audit(audit_entry("let in", "server.connection.identify", evolve(caller, who=who)))
+            self._audit(
+                audit_entry("let in", "server.connection.identify", msgspec.structs.replace(caller, who=who))
+            )
         return ConnectionId(connection.connection_id)
 
     @endpoint("server.websocket.id", transports=Transport.PERSISTENT, reads_only=True, role=Role.NOBODY)

@@ -54,7 +54,7 @@ def _call_arguments(value: object) -> object:
 
 
 @implementer(IComponent)
-@define(eq=False)
+@define(eq=False, repr=False)
 class ExtensionEndpoints:
     """Lets clients find and call agents, and agents speak to everybody."""
 

@@ -108,7 +108,7 @@ RequestedObjects = Annotated[
 
 
 @implementer(IComponent)
-@define(eq=False)
+@define(eq=False, repr=False)
 class KlippyApis:
     """Hands requests to Klippy. New endpoints of Klippy's are added to the dispatcher as they are learned."""
 

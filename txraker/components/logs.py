@@ -28,7 +28,7 @@ class Rollover(msgspec.Struct, frozen=True):
     failed: dict[str, str]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Logs:
     """Rolls over the logs of applications, each on its own: one that fails never hides another.
 

@@ -51,7 +51,7 @@ class ProcStatsReply(msgspec.Struct, frozen=True):
 
 
 @implementer(IComponent)
-@define(eq=False)
+@define(eq=False, repr=False)
 class ProcStats:
     """Measures once a second; ``wall_clock`` gives Unix time and ``boot_clock`` the seconds since boot."""
 

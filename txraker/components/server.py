@@ -54,7 +54,7 @@ class ServerInfo(msgspec.Struct, frozen=True):
     server_version: str
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ServerEndpoints:
     """Answers for the server as a whole.
 

@@ -43,7 +43,7 @@ class ServerConfig(msgspec.Struct, frozen=True):
     files: list[ConfigFile]
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False)
 class Configuration:
     """What the configuration files say, and which of it has been read.
 

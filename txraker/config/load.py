@@ -43,7 +43,7 @@ def load(data_path: Path, config_path: Path | None) -> Configuration:
     )
 
 
-@attrs.define
+@attrs.define(repr=False)
 class _Loader:
     """Merges files in the order in which their sections come up."""
 

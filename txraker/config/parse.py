@@ -88,15 +88,14 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-@attrs.define
-class _OpenOption:
+class _OpenOption(msgspec.Struct):
     """An option whose value may go on in the next line."""
 
     name: str
     line: int
     indent: int
     first: str
-    more: list[str] = attrs.field(factory=list)
+    more: list[str] = msgspec.field(default_factory=list)
 
     def close(self, filename: str) -> ParsedOption:
         while self.more and not self.more[-1]:
@@ -106,16 +105,15 @@ class _OpenOption:
         return ParsedOption(self.name, value, filename, self.line)
 
 
-@attrs.define
-class _OpenSection:
+class _OpenSection(msgspec.Struct):
     """A section that may get more options."""
 
     name: str
     line: int
-    options: dict[str, ParsedOption] = attrs.field(factory=dict)
+    options: dict[str, ParsedOption] = msgspec.field(default_factory=dict)
 
 
-@attrs.define
+@attrs.define(repr=False)
 class _Reader:
     """What has been read so far; fed one line at a time."""
 

@@ -22,7 +22,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar, Union, get_args, get_origin
 
-import attrs
 import msgspec
 
 from txraker.config.errors import ConfigError
@@ -41,8 +40,7 @@ _BOOLEANS: Final = {
 _BOUNDS: Final = (("ge", "at least"), ("gt", "greater than"), ("le", "at most"), ("lt", "less than"))
 
 
-@attrs.frozen(kw_only=True)
-class Option:
+class Option(msgspec.Struct, frozen=True, kw_only=True):
     """What a field's type can't say about an option; used as `Annotated[str, Option(template=True)]`.
 
     `clean` gets the text after templates are expanded, and returns it in its normal form; it raises
@@ -66,8 +64,7 @@ class NoOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The schema of a section without options."""
 
 
-@attrs.frozen
-class Reading(Generic[SchemaT]):
+class Reading(msgspec.Struct, Generic[SchemaT], frozen=True):
     """A section as read: the typed options, their values as reported, and their names by property.
 
     `declared` are all options of the schema, `secret` those that are always masked, `unsupported` those that
@@ -81,8 +78,7 @@ class Reading(Generic[SchemaT]):
     unsupported: frozenset[str]
 
 
-@attrs.frozen
-class _Field:
+class _Field(msgspec.Struct, frozen=True):
     name: str
     kind: Any
     optional: bool

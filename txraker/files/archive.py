@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
-from attrs import define, frozen
+import msgspec
+from attrs import define
 
 from txraker.errors import BadRequest
 from txraker.events import FileChange
@@ -28,8 +29,7 @@ _EARLIEST = (1980, 1, 1, 0, 0, 0)
 _LATEST = (2107, 12, 31, 23, 59, 58)
 
 
-@frozen
-class _Member:
+class _Member(msgspec.Struct, frozen=True):
     """A file that is archived: where it is, and its name in the archive."""
 
     path: Path
@@ -37,7 +37,7 @@ class _Member:
     size: int
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Archiver:
     """Makes archives, each hidden until it is whole."""
 

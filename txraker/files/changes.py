@@ -23,7 +23,7 @@ Work = Callable[[Order], Sequence[FileChange]]
 """Changes something on somebody's behalf, in a worker thread, and returns what has happened, in order."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Changes:
     """Makes changes. ``told`` hears of each once, when it is done, in order.
 

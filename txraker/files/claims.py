@@ -14,7 +14,7 @@ MOST_WAITING = 1000
 """Changes that may wait."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Claim:
     """Places that somebody changes, or waits to change. ``ready`` fires when it is their turn."""
 
@@ -28,7 +28,7 @@ class Claim:
         )
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Claims:
     """Gives way in the order of asking; what doesn't meet goes on at the same time."""
 

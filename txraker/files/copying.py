@@ -23,7 +23,7 @@ CHUNK = 1024 * 1024
 """Bytes that are copied at a time."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Copying:
     """Copies, until it is stopped: what is under way then fails, and leaves nothing behind."""
 

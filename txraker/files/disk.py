@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from attrs import define, field, frozen
+import msgspec
+from attrs import define, field
 
 from txraker.errors import ApiError, BadRequest, Forbidden
 from txraker.files.partial import is_partial, told
@@ -26,8 +27,7 @@ _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
-@frozen
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """Something in a folder: ``modified`` is Unix time, ``size`` bytes, ``real`` where it really is.
 
     ``permissions`` are ``rw``, ``r`` or, for what clients can't get at, empty.
@@ -41,7 +41,7 @@ class Entry:
     real: str
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Disk:
     """The disk below the roots. ``reserved`` maps names to files and folders that aren't to be reached.
 
@@ -76,8 +76,7 @@ class Disk:
         return path
 
 
-@frozen
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """What may be reached; all paths are real ones."""
 
     roots: Mapping[str, str]

@@ -43,7 +43,7 @@ class FileInUse(Forbidden):
 
 
 @implementer(IFileGuard)
-@define(eq=False)
+@define(eq=False, repr=False)
 class PrinterGuard:
     """Asks Klippy. A file is in use from the start of its print to the end, pauses included.
 

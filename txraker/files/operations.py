@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from attrs import define, field, frozen
+import msgspec
+from attrs import define, field
 
 from txraker.errors import BadRequest, MethodNotAllowed, Unavailable
 from txraker.events import FileAction, FileChange, FileItem, SourceItem
@@ -35,8 +36,7 @@ FOLDER_MODE = 0o755
 """Who may look into a folder that was made, whatever the process's umask."""
 
 
-@frozen
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """On whose behalf something is changed.
 
     ``may_write`` says whether they may write in a root, ``loaded`` is the file the printer uses, or None.
@@ -52,7 +52,7 @@ class OtherDisk(Exception):
     """Something can't be moved without being copied; nothing was changed yet."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Operations:
     """Changes files. What it returns is what has happened, for those who ask to know."""
 

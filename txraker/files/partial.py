@@ -69,7 +69,7 @@ def check_space(folder: Path, size: int) -> None:
         raise InsufficientStorage(f"{size} bytes are needed, and {free} bytes are free")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class PartialFile:
     """A file being written under a hidden name. It must end by ``publish`` or by ``discard``.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from attrs import define, field, frozen
+import msgspec
+from attrs import define, field
 
 from txraker.errors import BadRequest, Forbidden, NotFound
 
@@ -19,8 +20,7 @@ LONGEST_NAME = 255
 """Bytes of one name in it."""
 
 
-@frozen
-class Root:
+class Root(msgspec.Struct, frozen=True):
     """A folder that clients know by ``name``. Into one that isn't ``is_writable`` nothing is written."""
 
     name: str
@@ -33,8 +33,7 @@ class Root:
         return "rw" if self.is_writable else "r"
 
 
-@frozen
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """A file or folder in a root, there or not; ``parts`` are names, none of them special."""
 
     root: Root
@@ -74,7 +73,7 @@ class Place:
         return "/".join((self.root.name, *self.parts))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Roots:
     """The roots of one printer's server, by their names, in the order they were added."""
 

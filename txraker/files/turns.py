@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from txraker.errors import Unavailable
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Turns:
     """At most ``most`` at once, ``most_of_one`` of them for the same somebody.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-from attrs import define, field, frozen
+from attrs import define, field
 
 from txraker.api.audit import AuditEntry, audit_entry
 from txraker.api.caller import Caller, Role
@@ -56,8 +56,7 @@ class Uploaded(msgspec.Struct, frozen=True):
     print_queued: bool | msgspec.UnsetType = msgspec.UNSET
 
 
-@frozen
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """What a client wants with a file, as its form says it.
 
     It goes to ``place``, whose folder is made if need be when it is ``folder``.
@@ -74,7 +73,7 @@ class Wish:
         return self.place.root.name == GCODES and is_printable(self.place.name)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Uploads:
     """Receives files for one printer.
 
@@ -199,7 +198,7 @@ class Uploads:
         return about
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Upload:
     """One file on its way. ``size`` is how many bytes there will be, 0 if that isn't known.
 

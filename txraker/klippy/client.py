@@ -60,8 +60,7 @@ RemoteMethod = Callable[[dict[str, Any]], None]
 """What Klippy's macros can call; it is given the arguments."""
 
 
-@define
-class _Request:
+class _Request(msgspec.Struct):
     """A request that Klippy hasn't answered; nobody waits for it any more when ``answered`` is None."""
 
     answered: Deferred[dict[str, Any]] | None
@@ -74,7 +73,7 @@ class _ConsoleOutput(msgspec.Struct):
 
 
 @implementer(IKlippy, IStatusSubscriber)
-@define(eq=False)
+@define(eq=False, repr=False)
 class KlippyClient:
     """Provides IKlippy over Klippy's unix socket; its ``status`` provides IStatusFeed.
 

@@ -19,7 +19,7 @@ class FrameTooLong(Exception):
     """The peer sent more than the longest frame without ending it."""
 
 
-@define
+@define(repr=False)
 class FrameSplitter:
     """Cuts a stream of bytes into frames, in time linear in the bytes however they arrive."""
 

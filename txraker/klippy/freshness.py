@@ -40,7 +40,7 @@ READING_METHODS = frozenset(
 """Klippy's methods that change no printer object; every other one counts as a command."""
 
 
-@define
+@define(repr=False)
 class Freshness:
     """The state of the rule on one connection to Klippy."""
 

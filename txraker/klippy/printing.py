@@ -25,7 +25,7 @@ _BUSY = {"print_stats": ("printing", "paused"), "idle_timeout": ("Printing",)}
 """The printer objects whose ``state`` tells of a print, be it from the virtual SD card or from elsewhere."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class PrintInProgress:
     """Asks Klippy itself: what we know of it may be older than its connection."""
 

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from typing import Literal, Protocol, get_args
 
-from attrs import define, frozen
+import msgspec
+from attrs import frozen
 from automat import TypeMachineBuilder
 
 from txraker.events import Events, KlippyDisconnected, KlippyReady, KlippyShutdown
@@ -65,7 +66,7 @@ class Announcer(Protocol):
         """The connection ended."""
 
 
-@frozen
+@frozen(repr=False)
 class Announcements:
     """Announces changes of state as events."""
 
@@ -84,8 +85,7 @@ class Announcements:
         self._events.emit(KlippyDisconnected())
 
 
-@define
-class _Core:
+class _Core(msgspec.Struct):
     announce: Announcer
     state: KlippyState = "disconnected"
 

@@ -39,7 +39,7 @@ def socket_finder(configured: Path | None, data_path: Path) -> Callable[[], Path
 
 
 @implementer(IStreamClientEndpoint)
-@frozen
+@frozen(repr=False)
 class OneTryUnixEndpoint:
     """Connects to Klippy's socket, or fails with the reason."""
 
@@ -54,7 +54,7 @@ class OneTryUnixEndpoint:
 
 
 @implementer(IStreamClientEndpoint)
-@define(eq=False)
+@define(eq=False, repr=False)
 class PatientUnixEndpoint:
     """Connects to a unix socket as soon as that is possible.
 

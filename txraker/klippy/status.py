@@ -59,7 +59,7 @@ _POLLERS = _Pollers()
 
 
 @implementer(IStatusFeed)
-@define(eq=False)
+@define(eq=False, repr=False)
 class StatusFeed:
     """Provides IStatusFeed on a Klippy connection.
 

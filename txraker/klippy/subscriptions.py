@@ -14,7 +14,8 @@ from collections.abc import Hashable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from attrs import Factory, define, field, frozen
+import msgspec
+from attrs import Factory, define, field
 
 from txraker.events import StatusUpdate
 from txraker.outgoing import Outgoing
@@ -26,8 +27,7 @@ Union = dict[str, frozenset[str] | None]
 """Object name to field names, None standing for every field."""
 
 
-@frozen
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """Printer objects and fields somebody wants; equal however it was spelled.
 
     ``objects`` pairs object names with sorted field names, or with None for every field.
@@ -58,7 +58,7 @@ class Wish:
         return bool(self.objects)
 
 
-@define
+@define(repr=False)
 class Delivery:
     """One change, for all subscribers of one wish: encoded once, when the first client asks."""
 
@@ -71,7 +71,7 @@ class Delivery:
         return Outgoing(self.update.encode())
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Pending:
     """A wish that is not in force yet."""
 
@@ -79,7 +79,7 @@ class Pending:
     wish: Wish
 
 
-@define
+@define(repr=False)
 class Subscriptions:
     """The wishes, their union, the cache and the views. Pure: told what happened, it says what to do."""
 

@@ -41,7 +41,7 @@ def namesakes(path: str) -> list[str]:
     return [stem + ending for ending in sorted(endings - {own})]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Files:
     """The gcode files that may be reached, and the pictures beside them."""
 

@@ -49,7 +49,7 @@ class Scans(Protocol):
         """Let go of everything."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Library:
     """Knows the metadata of the files in the root ``gcodes``.
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
-from attrs import frozen
 
 from txraker.metadata.facts import OBJECTS_PROCESSOR, Facts
 from txraker.metadata.readings import Recognition, Slicer
@@ -24,16 +23,14 @@ SLICERS: Final = (SUPER, PRUSA, BAMBU, CURA, SIMPLIFY3D, KISSLICER, IDEAMAKER, I
 _OBJECTS_MARKED: Final = "Pre-Processed for Cancel-Object support by preprocess_cancellation"
 
 
-@frozen
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """A part of a file that begins ``offset`` bytes from its beginning."""
 
     content: bytes
     offset: int = 0
 
 
-@frozen
-class Parsed:
+class Parsed(msgspec.Struct, frozen=True):
     """What a file says. ``has_objects`` asks for a program that marks objects for Klippy."""
 
     facts: Facts

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from attrs import frozen
+import msgspec
 
 from txraker.metadata.remarks import Remarks, number
 
@@ -27,8 +27,7 @@ _LIST: Final = re.compile(r"[,;]")
 _ITEM: Final = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))\s*(?:;|$)')
 
 
-@frozen
-class Slicer:
+class Slicer(msgspec.Struct, frozen=True):
     """A family of slicers: ``recognise`` says from a file's first comments which one it was, if any.
 
     ``fields`` maps the names of fields of Facts to how they are read.

@@ -40,7 +40,7 @@ _TEMPERATURES: Final = frozenset({"M104", "M109", "M140", "M141", "M190", "M191"
 _HEIGHT_KEYS: Final = frozenset({"Z", "END_LAYER_OBJECT z"})
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Remarks:
     """The settings and commands of a file, from its beginning and its end.
 

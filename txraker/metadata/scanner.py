@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from attrs import define, field, frozen
+import msgspec
+from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
@@ -78,8 +79,7 @@ class Interrupted(Unreadable):
         self.is_deadly = is_deadly
 
 
-@frozen
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """A file to be read: ``modified`` is Unix time, ``size`` bytes."""
 
     file: Path
@@ -94,7 +94,7 @@ class Job:
         return LEAST_TIME + self.size / 2**20 * per_mib
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Waiting:
     job: Job
     urgent: bool
@@ -123,7 +123,7 @@ class _Waiting:
                     deferred.callback(self.found)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Scanner:
     """Reads gcode files, one at a time. ``command`` is how the process is run."""
 

@@ -40,7 +40,7 @@ class LastPrint(msgspec.Struct, frozen=True):
     print_start_time: float | None = None
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Shelf:
     """Metadata by the paths of files. What is put is there at once, and in the database a little later."""
 

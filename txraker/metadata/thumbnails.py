@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from attrs import define, field, frozen
+import msgspec
+from attrs import field, frozen
 
 from txraker.metadata.facts import ImageFormat
 
@@ -42,12 +43,11 @@ class Picture:
     content: bytes = field(repr=False)
 
 
-@define
-class _Block:
+class _Block(msgspec.Struct):
     width: int
     height: int
     length: int
-    lines: list[bytes] = field(factory=list)
+    lines: list[bytes] = msgspec.field(default_factory=list)
     size: int = 0
 
     def add(self, line: bytes) -> None:

@@ -47,7 +47,7 @@ class Restored(msgspec.Struct, frozen=True):
     namespaces: list[str]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Backups:
     """The backups of one printer. ``now`` is local time."""
 

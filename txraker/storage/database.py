@@ -38,7 +38,8 @@ from threading import Thread
 from traceback import clear_frames
 from typing import Any, Generic, Protocol, TypeVar
 
-from attrs import define, field, frozen
+import msgspec
+from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
@@ -191,8 +192,7 @@ def migrate(connection: sqlite3.Connection, migrations: Migrations, back_up: Cal
     connection.execute("PRAGMA foreign_keys=ON")
 
 
-@frozen(eq=False)
-class _Job(Generic[_T]):
+class _Job(msgspec.Struct, Generic[_T], frozen=True, eq=False):
     """Work, and who is told what came of it. ``do`` does it, in a transaction or outside."""
 
     work: Callable[[sqlite3.Connection], _T]
@@ -201,7 +201,7 @@ class _Job(Generic[_T]):
 
 
 @implementer(IDatabase)
-@define(eq=False)
+@define(eq=False, repr=False)
 class Database:
     """The file ``database/txraker.db`` of a data path; it can be started and stopped once.
 

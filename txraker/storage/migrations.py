@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from attrs import frozen
+import msgspec
 
 Step = str | Callable[[sqlite3.Connection], object]
 """One SQL statement, or what is done with the connection."""
@@ -19,8 +19,7 @@ class CannotMigrate(Exception):
     """A database can't be brought to the version that the code needs."""
 
 
-@frozen
-class Migration:
+class Migration(msgspec.Struct, frozen=True):
     """What leads to ``version`` from the version before it, in this order.
 
     While it runs, foreign keys aren't enforced, so that tables can be replaced; they must hold at its end.

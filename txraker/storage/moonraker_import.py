@@ -94,7 +94,7 @@ class NoImport(Exception):
     """Nothing can be imported; the text says why."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Imported:
     """What was taken over: of namespaces how many values each; and what was left, each with its reason."""
 

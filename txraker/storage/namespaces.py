@@ -43,7 +43,7 @@ _BELOW = "WHERE namespace = ? AND key >= ? AND key < CAST(? AS TEXT)"
 
 
 @implementer(INamespaces)
-@define(eq=False)
+@define(eq=False, repr=False)
 class Namespaces:
     """Provides INamespaces. ``database`` may be replaced by one that was opened anew.
 

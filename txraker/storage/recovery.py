@@ -19,7 +19,7 @@ from txraker.storage.database import StorageError
 _LOGS = ("-wal", "-shm")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Recovery:
     """Provides what a Database asks for when its file is damaged. It works in the database's thread."""
 

@@ -19,7 +19,7 @@ says is the id of some other process here.
 """
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Instances:
     """Finds the units, and remembers Klippy's for as long as the same Klippy is the last that was seen.
 

@@ -45,7 +45,7 @@ _LOOK_EVERY = 0.05
 
 
 @implementer(ILogFile)
-@define(eq=False)
+@define(eq=False, repr=False)
 class KlipperLog:
     """Provides ILogFile. Whatever goes wrong once Klipper was told to stop, it is started again."""
 

@@ -27,7 +27,7 @@ def local_now() -> datetime:
 
 
 @implementer(ILogObserver, ILogFile)
-@define(eq=False)
+@define(eq=False, repr=False)
 class LogFile:
     """Writes log events to a file, whose first lines are what ``header`` says.
 

@@ -13,7 +13,7 @@ from txraker.system.services import PowerAction, UnitState
 
 
 @implementer(ISystem)
-@define(eq=False)
+@define(eq=False, repr=False)
 class NoSystem:
     """Provides ISystem: there are no services, and nothing can be done to any."""
 

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ServiceManager:
     """Speaks to the service manager named in an environment, if there is one."""
 

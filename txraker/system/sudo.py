@@ -17,7 +17,7 @@ _REFUSED = 1
 """The status that sudo itself ends with when it doesn't let somebody run a command."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Sudo:
     """Runs commands as root. The password is kept in memory only, and is never an argument of a program."""
 

@@ -42,7 +42,7 @@ _WARNING = "systemctl"
 
 
 @implementer(ISystem)
-@define(eq=False)
+@define(eq=False, repr=False)
 class SystemdCli:
     """Provides ISystem. ``root`` is where the file system begins."""
 

@@ -51,7 +51,7 @@ class Pair(NamedTuple):
 
 
 @implementer(IOpenSSLServerConnectionCreator)
-@define(eq=False)
+@define(eq=False, repr=False)
 class Credentials:
     """The pair for new connections, as it is in its files when they come.
 

@@ -10,7 +10,8 @@ import math
 from itertools import count
 from typing import Any, Protocol
 
-from attrs import define, evolve, field
+import msgspec
+from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -85,7 +86,7 @@ class Wire(Protocol):
         """Go on taking from the client, if this was the last reason not to."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class LinkService:
     """What the links of one printer's server share.
 
@@ -103,7 +104,7 @@ class LinkService:
 
 
 @implementer(IConnection, IStatusSubscriber)
-@define(eq=False)
+@define(eq=False, repr=False)
 class Link:
     """One client on a persistent connection. ``_caller`` is who opened it."""
 
@@ -128,7 +129,7 @@ class Link:
     def __attrs_post_init__(self) -> None:
         service = self._service
         self.connection_id = service.clients.new_id()
-        self._caller = evolve(self._caller, connection=self)
+        self._caller = msgspec.structs.replace(self._caller, connection=self)
         self._outbox = Outbox(self._wire.framing, service.queue_bytes, service.queue_seconds)
         self._allowed_at = service.clock.seconds()
 
@@ -160,7 +161,7 @@ class Link:
         return self._caller.otherwise
 
     def authorize(self, who: Who) -> None:
-        self._caller = evolve(self._caller, who=who)
+        self._caller = msgspec.structs.replace(self._caller, who=who)
         if not self.is_known:
             self._service.status.unsubscribe(self)
             if self.identity is not None and self.identity.type == "agent":

@@ -35,7 +35,7 @@ _BACKLOG = 128
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Entrance:
     """The TCP ports of a server, each with what answers there.
 

@@ -20,7 +20,7 @@ PIECE = 32 * 1024
 """Bytes that are enough for one write."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Frame:
     data: bytes
     since: float
@@ -33,7 +33,7 @@ class _Frame:
         return self.data
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _WaitingStatus:
     """One update, or several that became one while they waited."""
 
@@ -62,7 +62,7 @@ class _WaitingStatus:
         return framing(StatusUpdate(self.status, self.eventtime).encode())
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Outbox:
     """The queue of one client; ``framing`` is that of its connection.
 

@@ -17,7 +17,7 @@ PIECE = 128 * 1024
 
 
 @implementer(IPullProducer)
-@define(eq=False)
+@define(eq=False, repr=False)
 class StreamWriter:
     """Writes to a transport at once, not in the reactor's next turn, while nothing waits there.
 
@@ -133,7 +133,7 @@ class StreamWriter:
         self.is_idle = False
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Reading:
     """Whether a transport is read from: it is, unless there are reasons not to."""
 

@@ -127,7 +127,7 @@ class UnixClients(Factory):
         return UnixClient(self._service, self._present) if len(self._present) < MOST_CLIENTS else None
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class LocalPort:
     """A unix socket that is listened on. Its file is removed with it only while it is still our file."""
 

@@ -13,7 +13,7 @@ FETCHED = "moonlight"
 """The source of what comes from feeds."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Board:
     """Announcements by the keys that they are kept under: six digits that count up."""
 

@@ -78,7 +78,7 @@ class FeedAction(msgspec.Struct, frozen=True):
 
 
 @implementer(IComponent)
-@define(eq=False)
+@define(eq=False, repr=False)
 class Announcements:
     """Shows announcements, and fetches feeds where there is a ``lookout``.
 

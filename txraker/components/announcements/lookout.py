@@ -15,7 +15,7 @@ REST = 10.0
 """Seconds after a look at all feeds for which what came of it is the answer to whoever wants another."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Lookout:
     """Takes over what is in feeds, and tells when that has changed something.
 

@@ -18,7 +18,7 @@ from txraker.server_warnings import ServerWarnings
 FEEDS = "https://arksine.github.io/moonlight/assets"
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Moonlight:
     """Fetches feeds; ``read`` returns what is at a URL or raises CannotFetch, ``now`` gives Unix time."""
 

@@ -6,9 +6,12 @@ Contract: "RSS file structure" of Moonraker's documentation of announcements.
 from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
-from xml.etree.ElementTree import Element, ParseError, XMLParser
+from typing import TYPE_CHECKING
 
 from txraker.events import Announcement
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 LONGEST_TEXT = 4096
 """Characters of one text."""
@@ -38,6 +41,8 @@ def read_feed(document: bytes, feed: str, now: float) -> list[Announcement]:
 
 
 def _parse(document: bytes) -> Element:
+    from xml.etree.ElementTree import ParseError, XMLParser  # noqa: PLC0415  # 250 KB for what is read once a day
+
     try:
         text = document.decode("utf-8")
         if _TYPE in text:

@@ -26,7 +26,7 @@ MOST_FEEDS = 50
 _FEEDS = ("moonraker", ("announcements", "stored_feeds"))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class AnnouncementStore:
     """Keeps announcements, one change after the other. Each method raises Unavailable without a database."""
 

@@ -29,7 +29,7 @@ from txraker.errors import BadRequest
 NameParameter = Annotated[str, Meta(min_length=1, max_length=256, description="The token's name.")]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ApiTokenEndpoints:
     """Gives API tokens out and takes them back. ``now`` is Unix time."""
 

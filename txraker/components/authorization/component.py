@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Annotated
 
-from attrs import define, evolve, field
+import msgspec
+from attrs import define, field
 from msgspec import Meta
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
@@ -56,7 +57,7 @@ PasswordParameter = Annotated[str, Meta(max_length=passwords.LONGEST, descriptio
 
 
 @implementer(IComponent)
-@define(eq=False)
+@define(eq=False, repr=False)
 class Authorization:
     """Answers for who may use the server."""
 
@@ -123,7 +124,7 @@ class Authorization:
             raise BadRequest("Invalid Password")
         self._attempts.succeeded(caller.addresses, username)
         user, tokens = logged_in
-        self._audit(audit_entry("let in", "access.login", evolve(caller, who=who_is(user))))
+        self._audit(audit_entry("let in", "access.login", msgspec.structs.replace(caller, who=who_is(user))))
         if caller.connection is not None:
             caller.connection.authorize(who_is(user))
         return LoggedIn(username, tokens.access, tokens.refresh, user.source, "user_logged_in")

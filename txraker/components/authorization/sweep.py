@@ -13,7 +13,7 @@ from txraker.errors import Unauthorized
 from txraker.interfaces import IConnection
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Sweep:
     """Goes through the connections. Who may open the unix socket is trusted on it."""
 

@@ -44,7 +44,7 @@ class GcodeStore(msgspec.Struct, frozen=True):
 
 
 @implementer(IComponent, IStatusSubscriber)
-@define(eq=False)
+@define(eq=False, repr=False)
 class DataStore:
     """Keeps temperatures and the console; ``wall_clock`` gives Unix time and calls back each second."""
 

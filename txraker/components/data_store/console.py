@@ -21,7 +21,7 @@ class ConsoleEntry(msgspec.Struct, frozen=True):
     type: Literal["command", "response"]
 
 
-@define
+@define(repr=False)
 class ConsoleStore:
     """The newest entries; ``size`` is how many are kept."""
 

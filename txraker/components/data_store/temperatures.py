@@ -39,7 +39,7 @@ class SensorHistory(msgspec.Struct, frozen=True):
         return cls(**{f"{name}s": text for name, text in series.items()})  # type: ignore[arg-type]  # as said
 
 
-@define
+@define(repr=False)
 class _Series:
     """The newest samples of one field, at most ``size`` of them, as JSON: a comma before each.
 
@@ -66,11 +66,10 @@ class _Series:
         return msgspec.Raw(b"[" + self._text[self._begin + 1 :] + b"]")
 
 
-@define
-class _Sensor:
+class _Sensor(msgspec.Struct):
     is_monitor: bool = False
-    values: dict[str, float | None] = field(factory=dict)
-    series: dict[str, _Series] = field(factory=dict)
+    values: dict[str, float | None] = msgspec.field(default_factory=dict)
+    series: dict[str, _Series] = msgspec.field(default_factory=dict)
 
     def merge(self, fields: Mapping[str, Any]) -> None:
         for name in SENSOR_FIELDS:
@@ -94,7 +93,7 @@ class _Sensor:
         return SensorHistory.of({name: series.newest() for name, series in self.series.items()})
 
 
-@define
+@define(repr=False)
 class TemperatureStore:
     """The histories; ``size`` is how many samples each keeps."""
 

@@ -21,7 +21,7 @@ LOOK_EVERY: Final = 3600.0
 """Seconds between one look and the next. To look writes nothing."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class AutomaticBackups:
     """Looks from time to time whether a backup is due."""
 

@@ -50,7 +50,7 @@ ValueParameter = Annotated[Any | None, Meta(description="What to keep: any JSON.
 
 
 @implementer(IComponent)
-@define(eq=False)
+@define(eq=False, repr=False)
 class DatabaseEndpoints:
     """Provides IComponent. ``restored`` is called when the database's whole content has been replaced."""
 
@@ -172,7 +172,7 @@ class DatabaseEndpoints:
             raise BadRequest(f"Cannot {what} when Klipper is printing")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class DebugDatabaseEndpoints:
     """``debug.database.*``: for developers, who may read and write every namespace."""
 

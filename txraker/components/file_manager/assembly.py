@@ -49,7 +49,7 @@ UPLOADER = Caller(Transport.UNIX, "an upload", TRUSTED)
 """Who starts the print of a file whose sender asked for that, and may."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Files:
     """The files of one printer, for those who serve them. ``delete`` deletes one as the API does."""
 

@@ -46,7 +46,7 @@ async def no_metadata(_files: Sequence[FileInfo]) -> Metadata:
 
 
 @implementer(IComponent)
-@define(eq=False)
+@define(eq=False, repr=False)
 class FileManager:
     """Answers for the files of one printer.
 

@@ -22,7 +22,7 @@ from txraker.metadata.library import Library
 FilenameParameter = Annotated[str, Meta(description="The path of a gcode file in the root `gcodes`.")]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class MetadataEndpoints:
     """Answers from a library."""
 

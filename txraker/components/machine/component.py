@@ -68,7 +68,7 @@ class SystemInfoResult(msgspec.Struct, frozen=True):
 
 
 @implementer(IComponent)
-@define(eq=False)
+@define(eq=False, repr=False)
 class Machine:
     """Answers for the machine as a whole; ``shutdown_action`` is how it is switched off."""
 

@@ -48,7 +48,7 @@ class CanUuids(msgspec.Struct, frozen=True):
     can_uuids: list[CanUuid]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Peripherals:
     """Looks for peripherals of the machine whose file system is at ``root``, each time anew."""
 

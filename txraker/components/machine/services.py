@@ -43,7 +43,7 @@ LAST_WORDS = 0.25
 ServiceParameter = Annotated[str, Meta(min_length=1, description="The service's name, as `klipper`.")]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Services:
     """Knows which services there are and may be managed, and does what clients ask with them.
 

@@ -33,7 +33,7 @@ class SudoPasswordSet(msgspec.Struct, frozen=True):
     is_restarting: bool
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class SudoEndpoints:
     """Answers for sudo. Nothing here ever waits for a password, so nothing is requested."""
 

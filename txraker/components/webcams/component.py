@@ -56,7 +56,7 @@ class WebcamTest(msgspec.Struct, frozen=True):
 
 
 @implementer(IComponent)
-@define(eq=False)
+@define(eq=False, repr=False)
 class Webcams:
     """Lets clients see, change and test cameras.
 

@@ -21,7 +21,7 @@ NAMESPACE = "webcams"
 _INSTANCE = ("moonraker", ("instance_id",))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class WebcamStore:
     """Knows the cameras. Those of the database are read anew each time, as front-ends write there, too.
 

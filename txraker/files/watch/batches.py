@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import define, field, frozen
+import msgspec
+from attrs import define, field
 
 from txraker.files.watch.events import MOVED_FROM, MOVED_TO, RawEvent
 
@@ -21,15 +22,14 @@ OTHER_HALF_WITHIN = 0.1
 """Seconds in which the second half of a move comes; a move without leads out of what is watched."""
 
 
-@frozen
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """Something that happened; with ``to`` it is a whole move, from ``event`` to there."""
 
     event: RawEvent
     to: RawEvent | None = None
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Batches:
     """Events that wait. Times are seconds of any clock."""
 

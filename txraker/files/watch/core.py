@@ -47,7 +47,7 @@ STORM_PAUSE = 0.5
 """Seconds that are waited before everything is looked at."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Asked:
     """A question on its way to the disk. It ``is_stale`` when somebody has changed that place meanwhile."""
 
@@ -58,7 +58,7 @@ class Asked:
     is_stale: bool = False
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Core:
     """Knows what was told, and finds out what is to be told. Times are seconds of any clock."""
 

@@ -34,7 +34,7 @@ def spots_of(change: FileChange) -> list[Spot]:
     return spots
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Holds:
     """Places that somebody is working on, who tells of it at the end."""
 
@@ -58,7 +58,7 @@ class Holds:
         return any(is_in(spot, held) or (is_deep and is_in(held, spot)) for held in self._held)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Echoes:
     """Takes changes that clients know of into what they were told. The places are looked at all the same."""
 

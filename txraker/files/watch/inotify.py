@@ -20,7 +20,7 @@ _NOT_OF_DELETED = 0x04000000
 _AT_ONCE = 16 * 1024
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Inotify:
     """An open inotify descriptor. ``add`` may be called in any thread."""
 

@@ -34,7 +34,7 @@ def is_skipped(name: str) -> bool:
     return not name.isascii() and _SURROGATE.search(name) is not None
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Looker:
     """Answers what is asked; ``add_watch`` watches a folder, or raises OSError.
 

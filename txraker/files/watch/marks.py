@@ -20,7 +20,7 @@ Key = tuple[Folder, str]
 """A folder and a name in it; the empty name is the folder's own, if it is a root's."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Mark:
     """Something that is to be looked at when it is ``due``.
 
@@ -42,7 +42,7 @@ class Mark:
     fresh: Fresh | None = None
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Marks:
     """Everything that is to be looked at, in the order in which it was marked."""
 

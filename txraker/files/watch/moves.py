@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import frozen
+import msgspec
 
 from txraker.files.watch.batches import Step
 from txraker.files.watch.events import CLOSE_WRITE, CREATE, DELETE, MOVED_FROM, MOVED_TO, RawEvent
@@ -25,8 +25,7 @@ Ends = dict[tuple[int, str], int]
 """The last step of a batch in which a name, in the folder of a watch, came or went."""
 
 
-@frozen
-class Move:
+class Move(msgspec.Struct, frozen=True):
     """A move of something known between two known folders."""
 
     source: Key

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-from attrs import field, frozen
 
 Identity = tuple[int, int]
 """What tells a folder from another of the same name: its device and its inode."""
@@ -30,8 +29,7 @@ class Stamp(msgspec.Struct, frozen=True, gc=False):
         return self.modified == other.modified and self.size == other.size
 
 
-@frozen(eq=False)
-class FolderSeen:
+class FolderSeen(msgspec.Struct, frozen=True, eq=False):
     """A folder. ``entries`` is None when it is the one that was known, and wasn't looked into.
 
     ``watch`` is None when it can't be watched, for the reason ``problem`` (errno). ``changed`` is when it, or
@@ -50,8 +48,7 @@ Seen = Stamp | FolderSeen | None
 """What is at a path; None for nothing that clients get to see."""
 
 
-@frozen
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """What is at a path? A folder is watched and looked into, with all in it, unless it is ``known``.
 
     ``above`` are the folders it is in, ``links`` how many of them are links.
@@ -59,5 +56,5 @@ class Ask:
 
     path: str
     known: Identity | None = None
-    above: tuple[Identity, ...] = field(default=())
+    above: tuple[Identity, ...] = ()
     links: int = 0

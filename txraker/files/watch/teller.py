@@ -11,7 +11,7 @@ from txraker.files.watch.seen import NOWHERE, FolderSeen, Stamp
 from txraker.files.watch.tree import GONE, Folder, Owners
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Teller:
     """Tells of what is different from what was told. A folder is told of without what is in it."""
 

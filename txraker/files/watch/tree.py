@@ -16,7 +16,7 @@ from txraker.files.watch.seen import FolderSeen, Identity, Stamp
 GONE = Stamp(0.0, 0)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Folder:
     """A folder, and what is in it; without a ``parent`` it is a root's own.
 
@@ -76,7 +76,7 @@ class Folder:
         self.entries[name] = folder
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Fresh:
     """A folder that nobody was told of yet: it is watched until nothing happens in it any more."""
 
@@ -88,7 +88,7 @@ class Fresh:
 Owner = Folder | Fresh
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Owners:
     """Whose each watch is: more than one's, where links lead to one folder by several ways."""
 

@@ -53,7 +53,7 @@ _TOO_FEW_INSTANCES = _TOO_FEW.format(what="inotify instances", setting="fs.inoti
 
 
 @implementer(IReadDescriptor)
-@define(eq=False)
+@define(eq=False, repr=False)
 class Watcher:
     """Tells every change in the roots, in order, each once.
 

@@ -32,7 +32,7 @@ def resident_pages(statm: bytes) -> int | None:
     return int(columns[1]) if len(columns) > 1 and columns[1].isdigit() else None
 
 
-@define
+@define(repr=False)
 class CpuMeter:
     """Tells how busy the processor's cores were since it was told of their time before."""
 
@@ -63,7 +63,7 @@ def _busy(now: tuple[int, int], before: tuple[int, int]) -> float:
     return round(min(max(100.0 * (passed - idle) / passed, 0.0), 100.0), 2)
 
 
-@define
+@define(repr=False)
 class BandwidthMeter:
     """Tells what goes over network interfaces, and how fast."""
 

@@ -40,7 +40,7 @@ class HostFacts(msgspec.Struct, frozen=True):
     canbus: dict[str, CanInterface]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class HostFactsReader:
     """Finds the facts below a root, which is ``/`` on a real machine."""
 

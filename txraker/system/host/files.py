@@ -56,7 +56,7 @@ def pairs(text: str, separator: str) -> Iterator[tuple[str, str]]:
             yield key.strip(), value.strip()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class HotFile:
     """A file of procfs or sysfs that is read every second: it is kept open."""
 

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from attrs import frozen
+import msgspec
 
 GET_LINKS = 18
 GET_ADDRESSES = 22
@@ -40,8 +40,7 @@ _PEER, _LOCAL = 1, 2
 _MAC_BYTES = 6
 
 
-@frozen
-class Link:
+class Link(msgspec.Struct, frozen=True):
     """A network interface; ``mac`` is empty and ``bitrate`` None where there is none."""
 
     index: int
@@ -51,8 +50,7 @@ class Link:
     bitrate: int | None
 
 
-@frozen
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """An address of the interface with the index ``link``."""
 
     link: int

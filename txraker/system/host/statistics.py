@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from attrs import define, field, frozen
+import msgspec
+from attrs import define, field
 
 from txraker.system.host.counters import BandwidthMeter, CpuMeter, memory_usage, resident_pages
 from txraker.system.host.files import HotFile
@@ -25,8 +26,7 @@ def boot_clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-@frozen(eq=False)
-class Measurement:
+class Measurement(msgspec.Struct, frozen=True, eq=False):
     """What is used: of one core by this process (percent) and of memory (kB), and by the whole machine.
 
     What can't be measured, or wasn't yet, is None or empty.
@@ -35,12 +35,12 @@ class Measurement:
     process_cpu: float = 0.0
     process_memory: int | None = None
     cpu_temp: float | None = None
-    network: dict[str, InterfaceUsage] = field(factory=dict)
-    system_cpu_usage: dict[str, float] = field(factory=dict)
-    system_memory: MemoryUsage = field(factory=MemoryUsage)
+    network: dict[str, InterfaceUsage] = msgspec.field(default_factory=dict)
+    system_cpu_usage: dict[str, float] = msgspec.field(default_factory=dict)
+    system_memory: MemoryUsage = msgspec.field(default_factory=MemoryUsage)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class HostStatistics:
     """Measures, below a root, what happened since it did so before.
 

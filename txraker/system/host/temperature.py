@@ -17,7 +17,7 @@ _SEARCH_EVERY = 60
 _PROCESSOR_CHIPS = frozenset({"coretemp", "k10temp", "zenpower", "cpu_thermal"})
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Thermometer:
     """Reads the processor's sensor; while there is none it is searched for once in a while."""
 

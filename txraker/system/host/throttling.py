@@ -55,7 +55,7 @@ class ThrottledBits(Protocol):
         """Let go of everything; nothing is told any more."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class NoThrottledBits:
     """A machine that isn't a Raspberry Pi: provides ThrottledBits."""
 
@@ -66,7 +66,7 @@ class NoThrottledBits:
         """Have nothing to let go of."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ThrottledFile:
     """The kernel's file: provides ThrottledBits."""
 
@@ -81,7 +81,7 @@ class ThrottledFile:
         self._file.close()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ThrottledProgram:
     """Raspberry Pi's own program, run every few seconds, one at a time: provides ThrottledBits.
 
@@ -132,7 +132,7 @@ def _bits(text: str) -> int | None:
     return int(found[1], 16) if found else None
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ThrottleWatch:
     """Knows the state, and tells ``changed`` of another one.
 

@@ -81,7 +81,7 @@ def open_can_socket(interface: str) -> CanSocket:
     return opened
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class CanBus:
     """Asks for nodes without an id, on each interface once for all who ask at the same time."""
 
@@ -123,7 +123,7 @@ class CanBus:
 
 
 @implementer(IReadDescriptor)
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Listening:
     """Reads answers for a while, then closes its socket and tells what it has heard, once."""
 

@@ -79,7 +79,7 @@ class LibcameraDevice(msgspec.Struct, frozen=True):
     modes: list[LibcameraMode]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Libcamera:
     """Asks libcamera, one process at a time; ``python`` is the command to which ``-c`` can be added."""
 

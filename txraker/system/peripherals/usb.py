@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 
 import msgspec
-from attrs import frozen
 
 from txraker.system.host.files import children, read_text
 
@@ -74,8 +73,7 @@ def usb_location(device: Path) -> str | None:
     return None
 
 
-@frozen
-class _Facts:
+class _Facts(msgspec.Struct, frozen=True):
     """What sysfs says of a device; texts that it doesn't say are empty."""
 
     bus: int

@@ -72,7 +72,7 @@ _POWER_METHODS: Final[dict[PowerAction, str]] = {"poweroff": "PowerOff", "halt":
 
 
 @implementer(ISystem)
-@define(eq=False)
+@define(eq=False, repr=False)
 class SystemdOverBus:
     """Provides ISystem. It connects when it starts, and again whenever the bus is back or somebody asks."""
 

@@ -37,7 +37,7 @@ UnitChanged = Callable[[str, dict[str, Any]], None]
 """Takes a unit's object path and the properties of it that changed."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class SystemdSession:
     """systemd as one connection to the bus reaches it.
 

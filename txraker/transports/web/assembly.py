@@ -26,7 +26,7 @@ from txraker.transports.web.upload import UploadResource
 from txraker.transports.websocket import ApiUpgrade, WebSocketFactory
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Web:
     """What answers, and what takes files."""
 

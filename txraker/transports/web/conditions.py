@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from email.utils import formatdate, mktime_tz, parsedate_tz
 
-from attrs import frozen
+import msgspec
 
 _RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)", re.IGNORECASE)
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
@@ -16,8 +16,7 @@ _TAG = re.compile(r'(?:W/)?("[^"]*")')
 _MOST_DIGITS = 18
 
 
-@frozen
-class Version:
+class Version(msgspec.Struct, frozen=True):
     """Which content a file has: its size (bytes) and when it was changed last (ns of Unix time)."""
 
     size: int
@@ -34,8 +33,7 @@ class Version:
         return formatdate(self.modified // 10**9, usegmt=True)
 
 
-@frozen
-class Range:
+class Range(msgspec.Struct, frozen=True):
     """The bytes of a file from ``first``, ``length`` of them."""
 
     first: int

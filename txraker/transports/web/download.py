@@ -41,7 +41,7 @@ _ON_EVERY_FILE = (
 _VERBS = ("GET", "HEAD", "DELETE", "OPTIONS")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Downloads:
     """Opens the files of one printer. ``logs`` are files that are known by names of their own."""
 
@@ -78,7 +78,7 @@ class Downloads:
 
 
 @implementer(IResource)
-@define(eq=False)
+@define(eq=False, repr=False)
 class FileResource(Leaf):
     """The files below a path. ``delete`` removes one for a caller and returns what the answer is."""
 

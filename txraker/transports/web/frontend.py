@@ -50,7 +50,7 @@ _OF_OUR_PAGE = (
 
 
 @implementer(IResource)
-@define(eq=False)
+@define(eq=False, repr=False)
 class Frontend(Leaf):
     """Serves the front-end in ``folder``; as long as there is none, the welcome page.
 

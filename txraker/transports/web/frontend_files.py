@@ -13,7 +13,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from attrs import evolve, frozen
+import msgspec
 
 from txraker import __version__
 from txraker.errors import ApiError, NotFound
@@ -42,8 +42,7 @@ _VITE_HASH = re.compile(r".*-([A-Za-z0-9_-]{8})(\.[a-z0-9]+)+", re.ASCII)
 _WORDS = re.compile(r"[A-Z]*[a-z]*([A-Z][a-z]+)*|[0-9]+")
 
 
-@frozen
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """What a browser asks for: the names in the path and what its headers say.
 
     ``encodings`` are those it takes, the best first; ``if_none_match`` tells of what it has. A navigation is
@@ -56,8 +55,7 @@ class Wish:
     if_none_match: str = ""
 
 
-@frozen
-class File:
+class File(msgspec.Struct, frozen=True):
     """A file as it is now; ``name`` is what it is served as, whatever the name on the disk."""
 
     path: str
@@ -83,8 +81,7 @@ class File:
         return _FOREVER if has_hash(self.folder, self.name) else _ASK_FIRST
 
 
-@frozen
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A file, and its content, to be closed; no content if the browser has it."""
 
     file: File
@@ -110,7 +107,7 @@ def look(folder: Path | None, wish: Wish) -> tuple[str, Answer | None]:
         content = open_to_send(Path(file.path), NotFound())
     except ApiError:
         return problem, None
-    return problem, Answer(evolve(file, version=content.version), is_welcome, content)
+    return problem, Answer(msgspec.structs.replace(file, version=content.version), is_welcome, content)
 
 
 def what_is_wrong(folder: Path) -> str:
@@ -137,7 +134,7 @@ def find_file(folder: Path, wish: Wish) -> File | None:
     for encoding in wish.encodings:
         packed = _file_at(folder, (*names[:-1], names[-1] + ENCODINGS[encoding]))
         if packed is not None and packed.version.modified >= file.version.modified - _ZIP_ROUNDS:
-            return evolve(packed, name=file.name, encoding=encoding)
+            return msgspec.structs.replace(packed, name=file.name, encoding=encoding)
     return file
 
 

@@ -53,7 +53,7 @@ def boundary_of(content_type: str) -> str | None:
     return boundary
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class FormReader:
     """Reads a form with one file, in the part named ``file``, and with the fields in ``known``.
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from attrs import define, evolve
+from attrs import define
 from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
@@ -54,7 +54,7 @@ _ON_EVERY_ANSWER = (
 )
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Door:
     """What every resource needs to let a request in: who may, the road, and where defects are reported."""
 
@@ -76,7 +76,7 @@ class Door:
         if limited.caller is None:
             limited.caller = self._look_at(request, transport)
         known = limited.caller
-        return known if known.transport is transport else evolve(known, transport=transport)
+        return known if known.transport is transport else msgspec.structs.replace(known, transport=transport)
 
     def _look_at(self, request: Request, transport: Transport) -> Caller:
         address, *others = addresses = self._addresses(request)
@@ -124,7 +124,7 @@ def _shown(request: Request) -> Shown:
     return Shown(bearer.strip() or None, key or None, str(query.get("token", "")) or None)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Leaf:
     """A resource at the end of its branch, answering in JSON whatever happens."""
 
@@ -200,7 +200,7 @@ class Nothing(Leaf):
 
 
 @implementer(IResource)
-@define(eq=False)
+@define(eq=False, repr=False)
 class ApiResource(Leaf):
     """Every path of the API below a prefix: declared endpoints, and those Klippy has at run time."""
 

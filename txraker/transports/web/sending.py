@@ -7,7 +7,8 @@ import os
 from functools import partial
 from pathlib import Path
 
-from attrs import define, field, frozen
+import msgspec
+from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.web.server import Request
@@ -28,8 +29,7 @@ STALLED = 60.0
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP, errno.ENXIO)
 
 
-@frozen
-class OpenFile:
+class OpenFile(msgspec.Struct, frozen=True):
     """A file open for reading, to be closed; ``head`` is its whole content if that is short."""
 
     descriptor: int
@@ -70,7 +70,7 @@ def _looked_at(descriptor: int) -> OpenFile:
     return OpenFile(descriptor, Version(about.st_size, about.st_mtime_ns), head)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Sending:
     """Sends files. ``off_thread`` reads them."""
 
@@ -94,7 +94,7 @@ class _Gone(Exception):
 
 
 @implementer(IPushProducer)
-@define(eq=False)
+@define(eq=False, repr=False)
 class FileSender:
     """Sends a part of a file as fast as the client reads: one piece is read when the one before is gone.
 

@@ -48,7 +48,7 @@ class _Lost(Exception):
     """The client is gone, or was refused: there is nobody to tell anything."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class UploadSink:
     """Takes the body of an upload.
 
@@ -168,7 +168,7 @@ class UploadSink:
 
 
 @implementer(IResource)
-@define(eq=False)
+@define(eq=False, repr=False)
 class UploadResource(Leaf):
     """Where files are sent to. ``open_sink`` takes their bodies, as soon as there is a request's head."""
 
