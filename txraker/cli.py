@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from txraker.install.commands import Commands
+from txraker.install.doctor.checkup import Checkup, findings
+from txraker.install.doctor.command import tell
 from txraker.install.errors import InstallError
-from txraker.install.installation import DEFAULT_NAME, Installation, absolute, find_installation
+from txraker.install.installation import DEFAULT_NAME, absolute, find_installation
 from txraker.install.system_files import SystemFiles
 from txraker.install.unit_command import UnitCommand, ask_person
 from txraker.storage.database import StorageError, open_database, path_in, storage_error, transact
@@ -55,7 +57,8 @@ def _import_database(options: argparse.Namespace, say: Callable[[str], object]) 
 
 
 def _unit(options: argparse.Namespace, say: Callable[[str], object]) -> int:
-    command = UnitCommand(_installation(options), SystemFiles(Commands()), say, ask_person)
+    installation = find_installation(options.data_paths, options.user, options.name)
+    command = UnitCommand(installation, SystemFiles(Commands()), say, ask_person)
     if options.print:
         command.print_one(options.print)
     elif options.write:
@@ -65,8 +68,9 @@ def _unit(options: argparse.Namespace, say: Callable[[str], object]) -> int:
     return 0
 
 
-def _installation(options: argparse.Namespace) -> Installation:
-    return find_installation(options.data_paths, options.user, options.name)
+def _doctor(options: argparse.Namespace, say: Callable[[str], object]) -> int:
+    installation = find_installation(options.data_paths, None, options.name)
+    return tell(findings(Checkup(installation).facts(), installation), say)
 
 
 def import_database(data_path: Path, source: Path) -> Imported:
@@ -117,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_import_database(commands)
     _add_unit(commands)
+    _add_doctor(commands)
     return parser
 
 
@@ -144,10 +149,24 @@ def _add_unit(commands: _Commands) -> None:
         ),
     )
     _add_installation_options(command)
+    command.add_argument("--user", help="whom the server runs as; default: who runs this")
     command.add_argument("--write", action="store_true", help="install both, after a question")
     command.add_argument("--yes", action="store_true", help="don't ask, unless a file isn't ours")
     command.add_argument("--print", choices=("unit", "rule"), help="print one of them and nothing else")
     command.set_defaults(command=_unit)
+
+
+def _add_doctor(commands: _Commands) -> None:
+    command = commands.add_parser(
+        "doctor",
+        help="check this machine and a printer's data",
+        description=(
+            "Check this machine and a printer's data, and say what is missing and the command that mends it. "
+            "Nothing is changed. The exit code is 1 when something keeps the server from working."
+        ),
+    )
+    _add_installation_options(command)
+    command.set_defaults(command=_doctor)
 
 
 def _add_installation_options(command: argparse.ArgumentParser) -> None:
@@ -160,7 +179,6 @@ def _add_installation_options(command: argparse.ArgumentParser) -> None:
         default=[],
         help="a printer's data folder; may be repeated; default: ~/printer_data",
     )
-    command.add_argument("--user", help="whom the server runs as; default: who runs this")
     command.add_argument("--name", default=DEFAULT_NAME, help="the unit's name; default: %(default)s")
 
 
