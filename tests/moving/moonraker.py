@@ -78,7 +78,7 @@ Description=Klipper
 [Service]
 User={user}
 WorkingDirectory={home}
-ExecStart={python} -m txraker.simulator --socket {data}/comms/klippy.sock --gcodes {data}/gcodes --speed 50
+ExecStart={python} -m txraker.simulator --socket {data}/comms/klippy.sock --gcodes {data}/gcodes --speed 10
 """
 _CONFIGURATION = """\
 [server]
