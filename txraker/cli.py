@@ -111,7 +111,9 @@ def _check_paths(data_path: Path, source: Path) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="txraker", description="Moves in, and looks after it.")
+    parser = argparse.ArgumentParser(
+        prog="txraker", description="Sets up txraker; the server is twistd txraker."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_import_database(commands)
     _add_unit(commands)

@@ -120,9 +120,21 @@ class Testbed:
         command.chmod(0o755)
         return folder
 
-    def inside(self, *command: str) -> list[str]:
+    def let_reach(self, path: Path) -> None:
+        """Let every user of its namespaces reach what is in folders that are closed to them outside."""
+        closed = [folder for folder in reversed(path.parents) if not folder.stat().st_mode & 0o001]
+        for number, folder in enumerate(closed):
+            inner = folder / path.relative_to(folder).parts[0]
+            script = (
+                'set -e; mkdir "$1"; mount --bind "$3" "$1"; mount -t tmpfs -o mode=755 tmpfs "$2"; '
+                'mkdir "$3"; mount --bind "$1" "$3"; umount "$1"'
+            )
+            words = self.inside("sh", "-c", script, "sh", f"{self.folder}/aside{number}", folder, inner)
+            subprocess.run(words, check=True, timeout=20)
+
+    def inside(self, *command: str | Path) -> list[str]:
         """Return the command that runs another inside its namespaces."""
-        return [str(_SCRIPT), "enter", str(self.folder), *command]
+        return [str(_SCRIPT), "enter", str(self.folder), *map(str, command)]
 
 
 @contextmanager

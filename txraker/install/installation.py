@@ -121,6 +121,8 @@ def find_installation(
     program = (scripts or Path(sysconfig.get_path("scripts"))) / "twistd"
     if not program.exists():
         raise InstallError(f"There is no {program}: install txraker into its venv again")
+    if not str(program).isprintable() or set(str(program)) & set("'\"\\"):
+        raise InstallError(f"systemd can't run {str(program)!r}: make a venv with a plainer path")
     paths = tuple(absolute(path) for path in data_paths) or (account.home / DEFAULT_DATA_FOLDER,)
     return Installation(
         name,

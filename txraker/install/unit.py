@@ -49,8 +49,13 @@ def is_ours(text: str) -> bool:
     return MARKER in text.partition("\n")[0]
 
 
+def program_word(program: Path) -> str:
+    """Return a runnable program as ``ExecStart=`` wants it: variables aren't expanded there."""
+    return quoted(str(program)).replace("$$", "$")
+
+
 def quoted(word: str) -> str:
-    """Return a word of a command as ``ExecStart=`` wants it: neither split, nor expanded, nor unescaped."""
+    """Return an argument as ``ExecStart=`` wants it, so that it is neither split, expanded nor unescaped."""
     escaped = "".join(map(_escaped, word)).replace("%", "%%").replace("$", "$$")
     return escaped if _PLAIN.fullmatch(word) else f'"{escaped}"'
 
@@ -84,10 +89,10 @@ def _service(installation: Installation) -> Iterator[str]:
 
 
 def _command(installation: Installation) -> str:
-    words = [str(installation.twistd), "--nodaemon", "--pidfile=", "txraker"]
+    words = [program_word(installation.twistd), "--nodaemon", "--pidfile=", "txraker"]
     for path in installation.data_paths:
-        words += ["--data-path", str(path)]
-    return " ".join(map(quoted, words))
+        words += ["--data-path", quoted(str(path))]
+    return " ".join(words)
 
 
 def _escaped(character: str) -> str:
