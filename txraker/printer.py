@@ -98,7 +98,7 @@ class PrinterServer(Service):
     def privilegedStartService(self) -> None:
         """Listen already, if that is on a port that only root may use.
 
-        Raises CannotListenError, and OSError when another server has the data path: a Moonraker, or one of us.
+        Raises CannotListenError, and OSError when another server, such as a Moonraker, has the data path.
         """
         super().privilegedStartService()
         _check_nobody_serves(self.data_path)

@@ -155,7 +155,7 @@ def test_nothing_is_stolen(tmp_path: Path) -> None:
 
 
 def test_beside_another_server(tmp_path: Path) -> None:
-    """A data path that another server has is refused, by a message that names the process; nothing is taken."""
+    """A data path that another server has is refused by a message that names it; nothing is taken."""
     data = tmp_path / "data"
     configure(data, trusting(free_port()))
     path = data / "comms" / "moonraker.sock"

@@ -117,8 +117,8 @@ load_on_startup: False
 class Moonraker:
     """A Moonraker on a machine: where it answers, and what was in its data path when it came and went.
 
-    ``python`` runs it, ``simulator`` is the Python that has our virtual printer. Its users have ``PASSWORDS``;
-    ``api_key`` is its key.
+    ``python`` runs it, ``simulator`` is the Python that has our virtual printer. Its users have
+    ``PASSWORDS``; ``api_key`` is its key.
     """
 
     machine: Machine
@@ -187,7 +187,7 @@ class Moonraker:
         return reply.json["result"]
 
     def listing(self, moment: str) -> dict[str, str]:
-        """Return what was in its data path, hashes by path, at its last ``start`` or ``stop``; logs are left."""
+        """Return hashes of its files by path, but for logs, at its last ``start`` or ``stop``."""
         lines = (self.machine.home / f"at-{moment}").read_text().splitlines()
         return {path: digest for digest, path in (line.split(None, 1) for line in lines)}
 

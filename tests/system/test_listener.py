@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from txraker.system.listener import Listener, listener_at, unit_of_process
+from txraker.system.listener import Listener, unit_of_process
 
 HYBRID = "9:name=systemd:/system.slice/moonraker.service\n1:cpu:/elsewhere.service\n0::/\n"
 UNIFIED = "0::/system.slice/system-printer.slice/moonraker@2.service\n"
@@ -51,11 +51,3 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
 def test_words(listener: Listener, words: str) -> None:
     """A listener is told by what is known of it."""
     assert str(listener) == words
-
-
-@pytest.mark.parametrize("name", ["absent", "file", "x" * 200])
-def test_nobody(tmp_path: Path, name: str) -> None:
-    """Where nobody can be connected to, that is an error of the operating system."""
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OSError):  # noqa: PT011  # which one is the kernel's to say
-        listener_at(tmp_path / name)

@@ -41,7 +41,7 @@ def listener_at(path: Path, root: Path = Path("/")) -> Listener:
 
 
 def unit_of_process(process_id: int, root: Path = Path("/")) -> str | None:
-    """Return the service a process is part of, by its control group; None when it is none, or can't be seen."""
+    """Return the service a process is part of, None when it is none or can't be seen."""
     try:
         lines = (root / "proc" / str(process_id) / "cgroup").read_text(errors="replace").splitlines()
     except OSError:
