@@ -6,31 +6,21 @@ It parses and picks; what is done to the machine is in ``install``.
 from __future__ import annotations
 
 import argparse
-import os
-import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from txraker.install.commands import Commands
 from txraker.install.errors import InstallError
 from txraker.install.installation import DEFAULT_NAME, Installation, absolute, find_installation
 from txraker.install.system_files import SystemFiles
 from txraker.install.unit_command import UnitCommand, ask_person
-from txraker.storage.database import StorageError, open_database, path_in, storage_error, transact
-from txraker.storage.migrations import CannotMigrate
-from txraker.storage.moonraker_import import Imported, NoImport, import_moonraker, shown
-from txraker.storage.schema import MIGRATIONS
+from txraker.storage.database import StorageError
+from txraker.storage.importing import SOURCE, import_database, told
+from txraker.storage.moonraker_import import NoImport
 
 if TYPE_CHECKING:  # it has no parameters at run time
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
-SOURCE: Final = "moonraker-sql.db"
-"""The name of a Moonraker's database."""
-
 
 def main(words: Sequence[str] | None = None, say: Callable[[str], object] = print) -> int:
     """Do what a command line asks for; return 0, or 1 when that can't be done."""
@@ -67,47 +57,6 @@ def _unit(options: argparse.Namespace, say: Callable[[str], object]) -> int:
 
 def _installation(options: argparse.Namespace) -> Installation:
     return find_installation(options.data_paths, options.user, options.name)
-
-
-def import_database(data_path: Path, source: Path) -> Imported:
-    """Import a Moonraker's database into that of a data path, which is made if it isn't there.
-
-    All of it is imported or nothing. Raises NoImport, and StorageError, as when a server uses the database.
-    """
-    path = path_in(data_path)
-    _check_paths(data_path, source)
-    try:
-        with ExitStack() as held:
-            connection, _ = open_database(path, MIGRATIONS, held)
-            imported = transact(connection, partial(import_moonraker, source, scratch=path.parent))
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            return imported
-    except (OSError, sqlite3.Error, CannotMigrate) as problem:
-        raise storage_error(path, problem) from problem
-
-
-def told(imported: Imported) -> Iterator[str]:
-    """Yield what was imported, and what wasn't, a line each."""
-    for name, count in sorted(imported.namespaces.items()):
-        yield f"namespace {shown(name)}: {count} values"
-    for name in imported.users:
-        yield f"user {name}, whose password stays"
-    yield "the API key" if imported.api_key else "no API key"
-    yield f"{imported.jobs} jobs and {imported.totals} totals of the history"
-    for reason in imported.left:
-        yield f"left out: {reason}"
-
-
-def _check_paths(data_path: Path, source: Path) -> None:
-    if not data_path.is_dir():
-        raise NoImport(f"There is no folder {data_path}")
-    if os.geteuid() != data_path.stat().st_uid:
-        raise NoImport(f"{data_path} belongs to another user: run this as the user whom the server runs as")
-    if not source.exists() and source.with_name("data.mdb").exists():
-        raise NoImport(
-            f"{source.parent} holds a database of a Moonraker before 0.9.0: start a newer one, which makes a "
-            f"{SOURCE} of it"
-        )
 
 
 def _parser() -> argparse.ArgumentParser:
