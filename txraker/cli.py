@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from txraker.install.commands import Commands
 from txraker.install.errors import InstallError
 from txraker.install.installation import DEFAULT_NAME, Installation, absolute, find_installation
+from txraker.install.migration.command import MigrateCommand
+from txraker.install.migration.situation import Lookout
 from txraker.install.system_files import SystemFiles
 from txraker.install.unit_command import UnitCommand, ask_person
 from txraker.storage.database import StorageError
@@ -22,7 +26,13 @@ from txraker.storage.moonraker_import import NoImport
 if TYPE_CHECKING:  # it has no parameters at run time
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-def main(words: Sequence[str] | None = None, say: Callable[[str], object] = print) -> int:
+
+def say_at_once(line: str) -> None:
+    """Print a line, and don't let it wait for others when it goes into a file or another program."""
+    print(line, flush=True)
+
+
+def main(words: Sequence[str] | None = None, say: Callable[[str], object] = say_at_once) -> int:
     """Do what a command line asks for; return 0, or 1 when that can't be done."""
     options = _parser().parse_args(words)
     command: Callable[[argparse.Namespace, Callable[[str], object]], int] = options.command
@@ -55,6 +65,15 @@ def _unit(options: argparse.Namespace, say: Callable[[str], object]) -> int:
     return 0
 
 
+def _migrate(options: argparse.Namespace, say: Callable[[str], object]) -> int:
+    commands = Commands()
+    lookout = Lookout(commands, SystemFiles(commands))
+    command = MigrateCommand(lookout, commands, say, ask_person, partial(time.strftime, "%Y%m%d-%H%M%S"))
+    return command.run(
+        options.data_path, options.service, options.name, dry_run=options.dry_run, yes=options.yes
+    )
+
+
 def _installation(options: argparse.Namespace) -> Installation:
     return find_installation(options.data_paths, options.user, options.name)
 
@@ -66,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_import_database(commands)
     _add_unit(commands)
+    _add_migrate(commands)
     return parser
 
 
@@ -97,6 +117,24 @@ def _add_unit(commands: _Commands) -> None:
     command.add_argument("--yes", action="store_true", help="don't ask, unless a file isn't ours")
     command.add_argument("--print", choices=("unit", "rule"), help="print one of them and nothing else")
     command.set_defaults(command=_unit)
+
+
+def _add_migrate(commands: _Commands) -> None:
+    command = commands.add_parser(
+        "migrate",
+        help="move a printer from Moonraker to txraker",
+        description=(
+            "Look at a printer's Moonraker, show what will be done, ask, and do it: Moonraker is stopped and "
+            "disabled, what it keeps is taken over, and txraker is started in its place. Nothing of "
+            "Moonraker's is changed; when a step fails, those before it are undone."
+        ),
+    )
+    command.add_argument("-d", "--data-path", help="the printer's data folder; default: that of the service")
+    command.add_argument("--service", default="moonraker", help="Moonraker's service; default: %(default)s")
+    command.add_argument("--name", default=DEFAULT_NAME, help="our unit's name; default: %(default)s")
+    command.add_argument("--dry-run", action="store_true", help="show every step, and change nothing")
+    command.add_argument("--yes", action="store_true", help="don't ask")
+    command.set_defaults(command=_migrate)
 
 
 def _add_installation_options(command: argparse.ArgumentParser) -> None:

@@ -1,10 +1,11 @@
-"""Environments that somebody without rights can use: made by the machine's own Python, not by the tests'."""
+"""The environment that Moonraker is in."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
+import sys
+import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +13,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-MOONRAKER = "moonraker==0.11.0"
-
-_CHECKOUT = Path(__file__).parents[2]
-_SOURCES = ("pyproject.toml", "README.md", "LICENSE", "txraker", "twisted")
-_PROGRAMS = "/usr/local/bin:/usr/bin:/bin"
+REQUIREMENT = "moonraker==0.11.0"
 
 
 @contextmanager
@@ -27,55 +24,21 @@ def moonraker_environment() -> Iterator[Path]:
     ``TXRAKER_TESTS_NEED_MOONRAKER`` in the environment, it fails.
     """
     named = os.environ.get("TXRAKER_MOONRAKER_VENV")
-    with _folder() as temporary:
-        environment = Path(named) if named else temporary / "moonraker-env"
-        if not (environment / "bin" / "python").exists():
-            _make(environment, MOONRAKER)
+    with TemporaryDirectory(prefix="txr-env-", dir="/tmp") as temporary:
+        Path(temporary).chmod(0o755)
+        environment = Path(named) if named else Path(temporary) / "moonraker-env"
+        if not (environment / "bin" / "moonraker").exists():
+            _make(environment)
         yield environment
 
 
-@contextmanager
-def txraker_environment() -> Iterator[Path]:
-    """Yield an environment that txraker is in, as it is in this checkout; skip where it can't be had."""
-    with _folder() as temporary:
-        sources = temporary / "txraker"
-        sources.mkdir()
-        for name in _SOURCES:
-            source = _CHECKOUT / name
-            (shutil.copytree if source.is_dir() else shutil.copyfile)(source, sources / name)
-        _make(temporary / "txraker-env", str(sources))
-        yield temporary / "txraker-env"
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with TemporaryDirectory(prefix="txr-env-", dir="/tmp") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
-
-
-def _make(folder: Path, requirement: str) -> None:
-    python = shutil.which("python3", path=_PROGRAMS)
-    if python is None:
-        _give_up(f"there is no python3 in {_PROGRAMS}")
-    _run(python, "-m", "venv", folder)
-    _run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", requirement)
-
-
-def _run(*command: str | Path | None) -> None:
-    done = subprocess.run(
-        [str(word) for word in command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        _give_up(f"{' '.join(map(str, command))}\n{done.stdout}")
-
-
-def _give_up(reason: str) -> None:
+def _make(folder: Path) -> None:
+    venv.create(folder, with_pip=True)
+    command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", REQUIREMENT]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode == 0:
+        return
+    reason = f"{' '.join(command)} on Python {sys.version}:\n{done.stdout}"
     if os.environ.get("TXRAKER_TESTS_NEED_MOONRAKER"):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,6 +84,8 @@ def machine() -> Iterator[Machine]:
     if reason:
         pytest.skip(reason)
     with systemd("system", _furnish) as testbed:
+        for path in (Path(sys.executable).resolve(), Path(sys.prefix), Path(__file__)):
+            testbed.let_reach(path)
         for target in _TARGETS:
             testbed.write_unit(target, "[Unit]\nDefaultDependencies=no\n")
         yield Machine(testbed)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
+from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -117,14 +119,12 @@ load_on_startup: False
 class Moonraker:
     """A Moonraker on a machine: where it answers, and what was in its data path when it came and went.
 
-    ``python`` runs it, ``simulator`` is the Python that has our virtual printer. Its users have
-    ``PASSWORDS``; ``api_key`` is its key.
+    ``python`` runs it, ``api_key`` is its key. Its users have ``PASSWORDS``.
     """
 
     machine: Machine
     port: int
     python: Path
-    simulator: Path
     api_key: str = ""
 
     @property
@@ -138,13 +138,13 @@ class Moonraker:
         names = {"user": USER, "home": home, "data": self.data, "python": self.python}
         write(self.data / "systemd" / "moonraker.env", _ENVIRONMENT.format(**names))
         write(self.data / "config" / "more" / "jobs.conf", _INCLUDED)
-        for folder in ("comms", "gcodes"):
+        for folder in ("comms", "gcodes", "logs"):
             self.machine.type(f"mkdir -p {self.data / folder}")
         self.trust(trusted)
         notes = self.machine.units / "moonraker.service.d"
         notes.mkdir()
         (notes / "notes.conf").write_text(_NOTES.format(**names, listing=_LISTING))
-        klipper = _KLIPPER.format(**{**names, "python": self.simulator})
+        klipper = _KLIPPER.format(**{**names, "python": sys.executable})
         self.machine.testbed.write_unit("klipper.service", klipper)
         self.machine.testbed.write_unit("moonraker.service", _SERVICE.format(**names))
 
@@ -196,7 +196,7 @@ class Moonraker:
 
     def use(self) -> None:
         """Use it as people do: settings, users, cameras, prints."""
-        self.machine.type("sudo systemctl enable --now klipper.service moonraker.service 2>&1; true")
+        self.machine.type("sudo systemctl start klipper && sudo systemctl enable --now moonraker")
         self.wait()
         self.api_key = self.result("/access/api_key")
         for namespace, values in SETTINGS.items():
@@ -206,6 +206,7 @@ class Moonraker:
         for username, password in PASSWORDS.items():
             self.result("/access/user", "POST", {"username": username, "password": password})
         self.result("/server/webcams/item", "POST", CAMERA)
+        self._until(lambda: "extruder" in self.result("/server/temperature_store"))
         for name in ("one.gcode", "two ☺.gcode"):
             self.print(name)
 
@@ -213,12 +214,14 @@ class Moonraker:
         """Let a file be printed to its end."""
         before = len(self._jobs())
         self.machine.write(self.data / "gcodes" / name, GCODE)
+        start = {"filename": name}
+        self._until(lambda: self.ask("/printer/print/start", "POST", start).status == 200)
+        self._until(lambda: [job["status"] for job in self._jobs()[before:]] == ["completed"])
+
+    def _until(self, holds: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _PATIENCE
-        while self.ask("/printer/print/start", "POST", {"filename": name}).status != 200:
+        while not holds():
             assert time.monotonic() < deadline, self.log()
-            time.sleep(0.2)
-        while [job["status"] for job in self._jobs()[before:]] != ["completed"]:
-            assert time.monotonic() < deadline, self._jobs()
             time.sleep(0.2)
 
     def _jobs(self) -> list[dict[str, Any]]:
