@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -59,18 +60,18 @@ def variables_in(text: str) -> dict[str, str]:
     return found
 
 
-def environment_files(shown: str) -> Iterator[tuple[str, bool]]:
-    """Yield the paths of ``systemctl show --property=EnvironmentFiles``, and whether each must be there."""
+def environment_files(shown: str) -> Iterator[str]:
+    """Yield the paths of ``systemctl show --property=EnvironmentFiles``."""
     for line in shown.splitlines():
-        path, _, rest = line.rpartition(" (ignore_errors=")
+        path = line.rpartition(" (ignore_errors=")[0]
         if path:
-            yield path, rest.startswith("no")
+            yield path
 
 
 def _option(words: Sequence[str], short: str, long: str) -> str | None:
     """Return an option's value as argparse understands it: the last that is given."""
     found = None
-    for word, following in zip(words, [*words[1:], None], strict=True):
+    for word, following in zip_longest(words, words[1:]):
         if word in (short, long):
             found = following
         elif word.startswith(f"{long}="):

@@ -16,6 +16,7 @@ from txraker.install.migration.situation import OWN_CONFIGURATION, Situation
 from txraker.install.survey import Survey
 from txraker.install.system_files import Standing
 from txraker.storage.database import path_in
+from txraker.system.listener import Listener
 
 START_WITHIN: Final = 150.0
 """Seconds in which systemd starts or stops a service, or says that it can't: 90 unless configured."""
@@ -98,11 +99,10 @@ def _about_services(situation: Situation) -> Iterator[str]:
 
 def _about_live_server(situation: Situation) -> Iterator[str]:
     moonraker, listener = situation.moonraker, situation.listener
-    if listener is not None and not _is_of(moonraker, listener.process_id, listener.unit):
-        stop = f"sudo systemctl stop {listener.unit}" if listener.unit else f"kill {listener.process_id}"
+    if listener is not None and not _is_of(moonraker, listener):
         yield (
             f"A server for {situation.data_path} runs that isn't {moonraker.unit}: {listener}. "
-            f"Stop it first: {stop}"
+            f"Stop it first: {_end_of(listener)}"
         )
     if situation.print_state in ("printing", "paused"):
         yield f"The printer is {situation.print_state}: wait until the print has ended"
@@ -128,8 +128,15 @@ def _about_data(situation: Situation) -> Iterator[str]:
         )
 
 
-def _is_of(service: Service, process_id: int, unit: str | None) -> bool:
-    return unit == service.unit or (process_id != 0 and process_id == service.process_id)
+def _is_of(service: Service, listener: Listener) -> bool:
+    return listener.unit == service.unit or listener.process_id == service.process_id != 0
+
+
+def _end_of(listener: Listener) -> str:
+    """Return what ends a process, or says which it is."""
+    if listener.unit is not None:
+        return f"sudo systemctl stop {listener.unit}"
+    return f"kill {listener.process_id}" if listener.process_id else "sudo ss -xlp says which it is"
 
 
 def _stop_moonraker(moonraker: Service) -> Iterator[Step]:

@@ -97,7 +97,7 @@ def find_launch(service: Service, home: Path, root: Path = Path("/")) -> Launch:
     if words and environment is not None:
         return launch_of(words, _pairs(environment), folder, home)
     variables = _pairs(_quoted(" ".join(service.properties.get("Environment", ()))))
-    for path, _ in environment_files("\n".join(service.properties.get("EnvironmentFiles", ()))):
+    for path in environment_files("\n".join(service.properties.get("EnvironmentFiles", ()))):
         variables.update(_file(root / path.lstrip("/")))
     words = expanded(command_of("\n".join(service.properties.get("ExecStart", ()))), variables)
     return launch_of(words, variables, folder, home)
