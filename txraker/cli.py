@@ -13,8 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from txraker.install.commands import Commands
+from txraker.install.doctor.checkup import Checkup, findings
+from txraker.install.doctor.command import tell
 from txraker.install.errors import InstallError
-from txraker.install.installation import DEFAULT_NAME, Installation, absolute, find_installation
+from txraker.install.installation import DEFAULT_NAME, absolute, find_installation
 from txraker.install.migration.command import MigrateCommand
 from txraker.install.migration.situation import Lookout
 from txraker.install.system_files import SystemFiles
@@ -55,7 +57,8 @@ def _import_database(options: argparse.Namespace, say: Callable[[str], object]) 
 
 
 def _unit(options: argparse.Namespace, say: Callable[[str], object]) -> int:
-    command = UnitCommand(_installation(options), SystemFiles(Commands()), say, ask_person)
+    installation = find_installation(options.data_paths, options.user, options.name)
+    command = UnitCommand(installation, SystemFiles(Commands()), say, ask_person)
     if options.print:
         command.print_one(options.print)
     elif options.write:
@@ -74,8 +77,9 @@ def _migrate(options: argparse.Namespace, say: Callable[[str], object]) -> int:
     )
 
 
-def _installation(options: argparse.Namespace) -> Installation:
-    return find_installation(options.data_paths, options.user, options.name)
+def _doctor(options: argparse.Namespace, say: Callable[[str], object]) -> int:
+    installation = find_installation(options.data_paths, None, options.name)
+    return tell(findings(Checkup(installation).facts(), installation), say)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_import_database(commands)
     _add_unit(commands)
+    _add_doctor(commands)
     _add_migrate(commands)
     return parser
 
@@ -113,10 +118,24 @@ def _add_unit(commands: _Commands) -> None:
         ),
     )
     _add_installation_options(command)
+    command.add_argument("--user", help="whom the server runs as; default: who runs this")
     command.add_argument("--write", action="store_true", help="install both, after a question")
     command.add_argument("--yes", action="store_true", help="don't ask, unless a file isn't ours")
     command.add_argument("--print", choices=("unit", "rule"), help="print one of them and nothing else")
     command.set_defaults(command=_unit)
+
+
+def _add_doctor(commands: _Commands) -> None:
+    command = commands.add_parser(
+        "doctor",
+        help="check this machine and a printer's data",
+        description=(
+            "Check this machine and a printer's data, and say what is missing and the command that mends it. "
+            "Nothing is changed. The exit code is 1 when something keeps the server from working."
+        ),
+    )
+    _add_installation_options(command)
+    command.set_defaults(command=_doctor)
 
 
 def _add_migrate(commands: _Commands) -> None:
@@ -147,7 +166,6 @@ def _add_installation_options(command: argparse.ArgumentParser) -> None:
         default=[],
         help="a printer's data folder; may be repeated; default: ~/printer_data",
     )
-    command.add_argument("--user", help="whom the server runs as; default: who runs this")
     command.add_argument("--name", default=DEFAULT_NAME, help="the unit's name; default: %(default)s")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -35,7 +36,8 @@ class Rig:
 
     def inside(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the namespaces of that systemd."""
-        words = self.testbed.inside("env", f"DBUS_SYSTEM_BUS_ADDRESS={self.testbed.address}", *command)
+        environment = (f"DBUS_SYSTEM_BUS_ADDRESS={self.testbed.address}", "HOME=/nonexistent")
+        words = self.testbed.inside("env", *environment, *command)
         return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
 
     def as_user(self, *command: str) -> subprocess.CompletedProcess[str]:
@@ -82,20 +84,24 @@ def rig() -> Iterator[Rig]:
         for path in (Path(sys.executable).resolve(), Path(sys.prefix), Path(__file__)):
             testbed.let_reach(path)
         subprocess.run(testbed.inside("mount", "--make-rshared", "/"), check=True, timeout=20)
+        over = testbed.inside("mount", "--bind", testbed.folder / "units", "/etc/systemd/system")
+        subprocess.run(over, check=True, timeout=20)
         port = free_port()
         installation = find_installation([printer_data(testbed.folder, port)], USER)
         for service in SERVICES:
             testbed.write_unit(service, SLEEPER)
-        unit, rule = files_of(installation)
-        (testbed.folder / "rules" / rule.path.name).write_text(rule.text)
-        for_test = testbed.folder / "units" / f"{unit.path.name}.d" / "test.conf"
+        for_test = testbed.folder / "units" / f"{installation.unit}.d" / "test.conf"
         for_test.parent.mkdir()
         for_test.write_text(
             f"[Service]\nEnvironment=DBUS_SYSTEM_BUS_ADDRESS={testbed.address}\nWatchdogSec=3\n"
             f"StandardOutput=append:{testbed.folder}/log\nStandardError=append:{testbed.folder}/log\n"
         )
-        testbed.write_unit(unit.path.name, unit.text)
         rig = Rig(testbed, installation, port)
+        written = rig.inside(
+            str(installation.twistd.with_name("txraker")),
+            *("unit", "--write", "--yes", "--user", USER, "-d", str(installation.data_paths[0])),
+        )
+        assert written.returncode == 0, written.stderr
         started = rig.inside("systemctl", "start", installation.name)
         assert started.returncode == 0, started.stderr + log(testbed)
         yield rig
@@ -117,6 +123,15 @@ def log(testbed: Testbed) -> str:
     """Return what the server said."""
     path = testbed.folder / "log"
     return path.read_text(errors="replace") if path.exists() else ""
+
+
+def test_written(rig: Rig) -> None:
+    """``txraker unit --write`` puts both files in place, readable by all, and leaves nothing beside them."""
+    for folder, file in zip(("units", "rules"), files_of(rig.installation), strict=True):
+        path = rig.testbed.folder / folder / file.path.name
+        assert path.read_text() == file.text
+        assert (path.stat().st_mode & 0o777, path.owner(), path.group()) == (0o644, "root", "root")
+        assert not list(path.parent.glob("*.new"))
 
 
 def test_ready(rig: Rig) -> None:
@@ -176,6 +191,92 @@ def test_nothing_more(rig: Rig, command: str) -> None:
     refused = rig.as_user("systemctl", "--no-ask-password", *command.split())
     assert refused.returncode != 0
     assert "auth" in refused.stderr.lower() or "access denied" in refused.stderr.lower(), refused.stderr
+
+
+def doctor(rig: Rig) -> tuple[int, dict[str, list[str]]]:
+    """Call the doctor as the user; return the exit code and what is said, by level, with commands below."""
+    program = str(rig.installation.twistd.with_name("txraker"))
+    run = rig.as_user(program, "doctor", "-d", str(rig.installation.data_paths[0]))
+    assert run.stderr == ""
+    said: dict[str, list[str]] = {}
+    level = ""
+    for line in run.stdout.splitlines()[:-2]:
+        level = line[:8].strip() or level
+        said.setdefault(level, []).append(line[8:].strip())
+    return run.returncode, said
+
+
+def test_doctor(rig: Rig) -> None:
+    """The doctor sees systemd, bus, PolicyKit, rule, unit and server as they are, without any rights."""
+    until(rig.is_active)
+    code, said = doctor(rig)
+    assert (code, said.get("bad")) == (0, None)
+    process = rig.main_process()
+    for expected in (
+        f"txraker answers at port {rig.port} (process {process})",
+        "The system bus is there, with systemd and PolicyKit on it",
+        "The unit /etc/systemd/system/txraker.service is as it should be",
+        "The PolicyKit rule /etc/polkit-1/rules.d/60-txraker.rules is as it should be",
+        "txraker.service runs",
+        "No Moonraker is enabled or running",
+    ):
+        assert expected in said["good"]
+    assert any(line.startswith("txraker serves") for line in said["good"])
+    assert any(line.startswith("txraker.service won't start with the machine") for line in said["warning"])
+    assert any(line.startswith("There is no /tmp/klippy_uds") for line in said["warning"])
+
+
+def test_doctor_mends(rig: Rig) -> None:
+    """The commands that the doctor gives mend what it says."""
+    rig.testbed.unit("StopUnit", rig.installation.unit)
+    until(lambda: rig.testbed.state(rig.installation.unit) == "inactive")
+    mend(rig, "txraker.service doesn't run")
+    until(rig.is_active)
+    os.utime(rig.testbed.folder / "units" / rig.installation.unit)
+    mend(rig, "systemd hasn't read txraker.service")
+
+
+def mend(rig: Rig, says: str) -> None:
+    """Do as root what the doctor gives below what it says; then it doesn't say that any more."""
+    lines = doctor(rig)[1]["warning"]
+    number = next(number for number, line in enumerate(lines) if line.startswith(says))
+    sudo, *command = lines[number + 1].split()
+    assert sudo == "sudo"
+    assert rig.inside(*command).returncode == 0
+    assert not any(line.startswith(says) for line in doctor(rig)[1]["warning"])
+
+
+def test_doctor_in_trouble(rig: Rig) -> None:
+    """The doctor names what is in the way: a Moonraker, a closed folder, an old unit, a foreign database."""
+    (data_path,) = rig.installation.data_paths
+    unit = rig.testbed.folder / "units" / rig.installation.unit
+    right = unit.read_text()
+    port_taken = f"{SLEEPER.partition('ExecStart')[0]}ExecStart={sys.executable} -m http.server {rig.port}\n"
+    rig.testbed.unit("StopUnit", rig.installation.unit)
+    rig.testbed.write_unit("moonraker.service", port_taken)
+    rig.testbed.unit("StartUnit", "moonraker.service")
+    unit.write_text(right.replace("RestartSec=2", "RestartSec=20"))
+    (rig.testbed.folder / "rules").chmod(0o700)
+    database = data_path / "database" / "txraker.db"
+    database.chmod(0o600)
+    os.chown(database, 0, 0)
+    try:
+        until(lambda: any("taken by" in line for line in doctor(rig)[1].get("bad", ())))
+        code, said = doctor(rig)
+    finally:
+        rig.testbed.unit("StopUnit", "moonraker.service")
+        shutil.chown(database, USER, USER)
+        (rig.testbed.folder / "rules").chmod(0o755)
+        rig.testbed.write_unit(unit.name, right)
+        rig.testbed.unit("StartUnit", rig.installation.unit)
+        until(rig.is_active)
+    assert code == 1
+    text = {level: "\n".join(lines) for level, lines in said.items()}
+    assert f"Port {rig.port} is taken by a program of root's" in text["bad"]
+    assert f"{USER} may not read and write {database}, which root owns" in text["bad"]
+    assert "moonraker.service is running" in text["warning"]
+    assert "The unit /etc/systemd/system/txraker.service isn't what it would be" in text["warning"]
+    assert "PolicyKit rule /etc/polkit-1/rules.d/60-txraker.rules is as it should be can't" in text["unknown"]
 
 
 def test_mounts_are_seen(rig: Rig) -> None:

@@ -91,7 +91,7 @@ def test_what_it_says() -> None:
         "User": "pi",
         "Group": "pi",
         "SupplementaryGroups": "dialout video",
-        "WorkingDirectory": "~",
+        "WorkingDirectory": "-~",
         "Restart": "always",
         "RestartSec": "2",
         "WatchdogSec": "30",

@@ -13,7 +13,7 @@ from txraker.install.commands import Outcome
 from txraker.install.errors import InstallError
 from txraker.install.installation import Installation
 from txraker.install.system_files import SystemFiles, files_of
-from txraker.install.unit_command import UnitCommand, ask_person
+from txraker.install.unit_command import UnitCommand, ask_person, own_words
 
 GOOD = {"sudo": Outcome(0)}
 UNIT, RULE = "etc/systemd/system/txraker.service", "etc/polkit-1/rules.d/60-txraker.rules"
@@ -70,8 +70,10 @@ def test_show(setting: Setting) -> None:
     write = next(line for line in setting.said if line.endswith("--write"))
     assert shlex.split(write) == [
         "/home/pi/env/bin/txraker", "unit", "-d", str(setting.root / "my data"),
-        "--user", "pi", "--name", "txraker", "--write",
+        "--user", "pi", "--write",
     ]  # fmt: skip
+    named = evolve(setting.installation, name="printer2")
+    assert " --name printer2 " in own_words(named, "--write")
     assert "    sudo systemctl daemon-reload" in setting.said
     assert setting.said[-1] == "    sudo systemctl enable --now txraker"
     assert (setting.commands.ran, setting.asked) == ([], [])

@@ -77,7 +77,7 @@ def _service(installation: Installation) -> Iterator[str]:
     yield f"Group={installation.group.replace('%', '%%')}"
     if installation.groups:
         yield f"SupplementaryGroups={' '.join(installation.groups)}"
-    yield "WorkingDirectory=~"
+    yield "WorkingDirectory=-~"
     yield f"SyslogIdentifier={installation.name}"
     yield f"ExecStart={_command(installation)}"
     yield "Restart=always"

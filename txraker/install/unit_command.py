@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-from txraker.install.installation import Installation
+from txraker.install.installation import DEFAULT_NAME, Installation
 from txraker.install.system_files import (
     Standing,
     SystemFile,
@@ -110,8 +110,9 @@ class UnitCommand:
         self._say(f"    sudo systemctl enable --now {self._installation.name}")
 
 
-def own_words(installation: Installation, *words: str) -> str:
-    """Return the command that calls ``txraker unit`` for an installation, ready for a shell."""
+def own_words(installation: Installation, *words: str, user: str | None = None) -> str:
+    """Return the command, for a shell, that calls ``txraker unit`` for an installation or another user."""
     paths = [word for path in installation.data_paths for word in ("-d", str(path))]
-    told = ["--user", installation.user, "--name", installation.name]
+    name = [] if installation.name == DEFAULT_NAME else ["--name", installation.name]
+    told = ["--user", user or installation.user, *name]
     return shlex.join([str(installation.twistd.with_name("txraker")), "unit", *paths, *told, *words])

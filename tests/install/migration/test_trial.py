@@ -10,9 +10,9 @@ import pytest
 from tests.install.migration.bench import ANSWERS, Machine
 from tests.storage.moonraker import API_KEY
 from txraker.config.options import ServerOptions
+from txraker.install.configured import configured
 from txraker.install.errors import InstallError
 from txraker.install.migration.trial import Address, Trial, address_of
-from txraker.install.survey import survey
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def machine(tmp_path: Path) -> Machine:
 
 def attempt(machine: Machine) -> None:
     """Look whether everything is there."""
-    Trial(machine.data, survey(machine.data), machine._get)()
+    Trial(machine.data, configured(machine.data), machine._get)()
 
 
 def test_good(machine: Machine) -> None:
@@ -88,14 +88,14 @@ def test_silence(machine: Machine) -> None:
         raise ConnectionRefusedError("refused")
 
     with pytest.raises(InstallError, match="7125/server/info doesn't answer: refused"):
-        Trial(machine.data, survey(machine.data), get)()
+        Trial(machine.data, configured(machine.data), get)()
 
 
 @pytest.mark.parametrize("answer", [None, [], {"error": {}}, {"result": None}])
 def test_nonsense(machine: Machine, answer: object) -> None:
     """Answers of an unknown form hold nothing."""
     with pytest.raises(InstallError, match="lacks the namespaces"):
-        Trial(machine.data, survey(machine.data), lambda *_: (200, answer))()
+        Trial(machine.data, configured(machine.data), lambda *_: (200, answer))()
 
 
 def test_no_database(machine: Machine) -> None:

@@ -12,7 +12,6 @@ from txraker.install.migration.journey import Interruption, Journey
 from txraker.install.migration.plan import Step, refusals, steps, told_of_configuration, way_back
 from txraker.install.migration.situation import Lookout, Situation
 from txraker.install.migration.trial import Get, Trial, get
-from txraker.install.survey import Survey
 from txraker.install.unit_command import Ask, Say
 from txraker.storage.importing import SOURCE, told
 from txraker.storage.moonraker_import import Imported
@@ -43,7 +42,6 @@ class MigrateCommand:
                 self._say(f"This must be mended first: {reason}")
             self._say("Nothing was changed.")
             return 1
-        assert isinstance(situation.configuration, Survey)
         trial = Trial(situation.data_path, situation.configuration, self._get)
         self._show_steps(planned, journey, trial)
         if dry_run or not (yes or self._ask("Do all this now?")):
@@ -80,7 +78,7 @@ class MigrateCommand:
         enabled = "enabled" if moonraker.is_enabled else "not enabled"
         self._say(f"Printer {situation.data_path}")
         self._say(f"Moonraker is {moonraker.unit}, which {state} and is {enabled}")
-        if isinstance(configuration, Survey):
+        if configuration.fatal is None:
             for line in told_of_configuration(configuration):
                 self._say(line)
         if isinstance(imported, Imported):

@@ -10,10 +10,10 @@ from typing import Final
 from attrs import frozen
 
 from txraker.install.commands import RUN_WITHIN
+from txraker.install.configured import Configured
 from txraker.install.installation import Installation
 from txraker.install.migration.service import Service
 from txraker.install.migration.situation import OWN_CONFIGURATION, Situation
-from txraker.install.survey import Survey
 from txraker.install.system_files import Standing
 from txraker.storage.database import path_in
 from txraker.system.listener import Listener
@@ -110,8 +110,8 @@ def _about_live_server(situation: Situation) -> Iterator[str]:
 
 def _about_data(situation: Situation) -> Iterator[str]:
     configuration = situation.configuration
-    if isinstance(configuration, str):
-        yield f"txraker can't use the configuration, and would not start: {configuration}"
+    if configuration.fatal is not None:
+        yield f"txraker can't use the configuration, and would not start: {configuration.fatal}"
     elif situation.configured_by is not None:
         target = situation.data_path / "config" / OWN_CONFIGURATION
         link = shlex.join(["ln", "-s", str(situation.configured_by), str(target)])
@@ -205,7 +205,7 @@ def _program(installation: Installation) -> str:
     return str(installation.twistd.with_name("txraker"))
 
 
-def told_of_configuration(configuration: Survey) -> Iterator[str]:
+def told_of_configuration(configuration: Configured) -> Iterator[str]:
     """Yield what of a configuration has an effect and what hasn't, a line each."""
     yield f"Configuration {configuration.path}, which stays as it is:"
     yield f"    used: {', '.join(f'[{section}]' for section in configuration.used) or 'nothing'}"

@@ -10,8 +10,8 @@ from typing import Final
 
 from attrs import field, frozen
 
-from txraker.config.errors import ConfigError
 from txraker.install.commands import ICommands
+from txraker.install.configured import Configured, configured
 from txraker.install.errors import InstallError
 from txraker.install.installation import (
     Account,
@@ -24,7 +24,6 @@ from txraker.install.installation import (
 from txraker.install.migration.launch import Launch
 from txraker.install.migration.live import local_socket, print_state
 from txraker.install.migration.service import Service, find_launch, find_service
-from txraker.install.survey import Survey, survey
 from txraker.install.system_files import Standing, SystemFile, SystemFiles, files_of, standing
 from txraker.storage.database import StorageError, path_in
 from txraker.storage.importing import SOURCE, preview
@@ -46,10 +45,10 @@ class Situation:
 
     ``moonraker`` and ``own`` are the services that are to change places. ``served`` is the data path that
     Moonraker has, if that is another one, and ``configured_by`` its configuration, if we wouldn't read that.
-    ``configuration`` and ``imported`` are texts where they can't be used: they say why. ``listener`` is the
-    live server of the data path, ``print_state`` what that says of the printer. ``earlier`` are the files of
-    a database of ours that is there already. ``files`` are those of root's that are to be written, with what
-    is in their places now. ``free`` and ``needed`` are bytes.
+    ``imported`` is a text where nothing can be: it says why. ``listener`` is the live server of the data
+    path, ``print_state`` what that says of the printer. ``earlier`` are the files of a database of ours that
+    is there already. ``files`` are those of root's that are to be written, with what is in their places now.
+    ``free`` and ``needed`` are bytes.
     """
 
     installation: Installation
@@ -58,7 +57,7 @@ class Situation:
     own: Service
     served: Path | None
     configured_by: Path | None
-    configuration: Survey | str
+    configuration: Configured
     imported: Imported | str
     listener: Listener | None
     print_state: str | None
@@ -111,7 +110,7 @@ class Lookout:
     def _situation(self, installation: Installation, moonraker: Service, launch: Launch) -> Situation:
         (data_path,) = installation.data_paths
         listener = self._live(data_path)
-        configuration = _configuration(data_path)
+        configuration = configured(data_path)
         return Situation(
             installation,
             data_path,
@@ -145,17 +144,9 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def _configuration(data_path: Path) -> Survey | str:
-    try:
-        return survey(data_path)
-    except ConfigError as problem:
-        return str(problem)
-
-
-def _unread(launch: Launch, configuration: Survey | str) -> Path | None:
+def _unread(launch: Launch, configuration: Configured) -> Path | None:
     """Return the configuration that Moonraker is told to read, if ours doesn't stand for it."""
-    theirs = launch.config_path
-    ours = configuration.path if isinstance(configuration, Survey) else None
+    theirs, ours = launch.config_path, configuration.path
     if theirs is None or (ours is not None and (ours.name == OWN_CONFIGURATION or _is_same(theirs, ours))):
         return None
     return theirs

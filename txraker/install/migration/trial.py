@@ -14,8 +14,8 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from txraker.config.options import ServerOptions
+from txraker.install.configured import Configured
 from txraker.install.errors import InstallError
-from txraker.install.survey import Survey
 from txraker.storage.copies import open_to_read
 from txraker.storage.database import path_in
 from txraker.storage.importing import preview
@@ -76,7 +76,7 @@ class Trial:
     """Compares what a server answers with what is in Moonraker's database."""
 
     _data_path: Path
-    _configuration: Survey
+    _configuration: Configured
     _get: Get = get
     _address: Address = field(init=False)
 
