@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,9 @@ CAMERA = {
     "rotation": 90,
 }
 GCODE = "; a small print\nM109 S180\nG28\nG1 X20 Y20 F6000\nG1 X10 Y10 E2 F3000\n"
+
+SLICED = Path(__file__).parents[1] / "data" / "gcode" / "prusaslicer-2.9.2-klipper.gcode"
+"""A file with thumbnails."""
 
 _PATIENCE = 60.0
 _SERVICE = """\
@@ -206,19 +210,39 @@ class Moonraker:
         for username, password in PASSWORDS.items():
             self.result("/access/user", "POST", {"username": username, "password": password})
         self.result("/server/webcams/item", "POST", CAMERA)
-        self._until(lambda: "extruder" in self.result("/server/temperature_store"))
+        self.machine.write(self.data / "gcodes" / SLICED.name, SLICED.read_text())
+        self.until(lambda: bool(self.thumbnails()))
+        self.until(lambda: "extruder" in self.result("/server/temperature_store"))
         for name in ("one.gcode", "two ☺.gcode"):
             self.print(name)
+
+    def thumbnails(self) -> list[dict[str, Any]]:
+        """Return what is known by now of the pictures of a file."""
+        reply = self.ask(f"/server/files/metadata?filename={SLICED.name}")
+        found: list[dict[str, Any]] = reply.json.get("result", {}).get("thumbnails", [])
+        return found
 
     def print(self, name: str) -> None:
         """Let a file be printed to its end."""
         before = len(self._jobs())
         self.machine.write(self.data / "gcodes" / name, GCODE)
         start = {"filename": name}
-        self._until(lambda: self.ask("/printer/print/start", "POST", start).status == 200)
-        self._until(lambda: [job["status"] for job in self._jobs()[before:]] == ["completed"])
+        self.until(lambda: self.ask("/printer/print/start", "POST", start).status == 200)
+        self.until(lambda: [job["status"] for job in self._jobs()[before:]] == ["completed"])
 
-    def _until(self, holds: Callable[[], bool]) -> None:
+    @contextmanager
+    def printing(self, name: str) -> Iterator[None]:
+        """Let a file be printed that takes long, as long as the context lasts."""
+        self.machine.write(self.data / "gcodes" / name, "G4 P1000\n" * 3600)
+        start = {"filename": name}
+        self.until(lambda: self.ask("/printer/print/start", "POST", start).status == 200)
+        try:
+            yield
+        finally:
+            self.result("/printer/print/cancel", "POST", {})
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds."""
         deadline = time.monotonic() + _PATIENCE
         while not holds():
             assert time.monotonic() < deadline, self.log()

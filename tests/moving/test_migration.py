@@ -59,8 +59,11 @@ def moonraker_serves(moonraker: Moonraker) -> None:
 
 def is_untouched(moonraker: Moonraker) -> None:
     """See that Moonraker found all files, when it started, as it left them when it stopped."""
-    then, now = moonraker.listing("stop"), moonraker.listing("start")
-    assert {path: digest for path, digest in now.items() if path not in LEFT_BEHIND} == then
+    then, now = (
+        {path: digest for path, digest in moonraker.listing(moment).items() if path not in LEFT_BEHIND}
+        for moment in ("stop", "start")
+    )
+    assert now == then
     assert {"./database/moonraker-sql.db", "./moonraker.asvc", "./.moonraker.uuid"} <= set(then)
 
 
@@ -152,7 +155,7 @@ def test_there_and_back(moonraker: Moonraker) -> None:
     """All is there after moving in; Moonraker's data is, byte for byte, what it was when it stopped."""
     machine, before = moonraker.machine, answers(moonraker)
     _, go, back = documented()
-    history = moonraker.result("/server/history/list?order=asc")
+    history, pictures = moonraker.result("/server/history/list?order=asc"), moonraker.thumbnails()
     said = machine.type(go, "y\n")
     assert back in said.splitlines()[-1]
     assert moonraker.api_key not in said
@@ -178,6 +181,10 @@ def test_there_and_back(moonraker: Moonraker) -> None:
         assert kept(database / "txraker.db", ours, columns) == rows
     assert machine.is_enabled("txraker")
     assert not machine.is_enabled("moonraker")
+    moonraker.until(lambda: bool(moonraker.thumbnails()))
+    assert {picture["relative_path"] for picture in moonraker.thumbnails()} <= {
+        picture["relative_path"] for picture in pictures
+    }
 
     machine.type(back)
     moonraker_serves(moonraker)
@@ -226,7 +233,7 @@ def test_live_moonraker(moonraker: Moonraker) -> None:
 
 
 def test_another_moonraker(moonraker: Moonraker) -> None:
-    """A Moonraker that isn't the named service's is in the way, and so is a print."""
+    """A Moonraker that isn't the named service's is in the way."""
     machine = moonraker.machine
     unit = (machine.units / "moonraker.service").read_text()
     machine.testbed.write_unit("other.service", unit.replace("printer_data", "other_data"))
@@ -238,6 +245,18 @@ def test_another_moonraker(moonraker: Moonraker) -> None:
     (machine.units / "other.service").unlink()
 
 
+def test_printing(moonraker: Moonraker) -> None:
+    """While a print is in progress nothing is done."""
+    before, process = everything(moonraker), moonraker.machine.testbed.main_process("moonraker.service")
+    with moonraker.printing("long.gcode"):
+        done = moonraker.machine.attempt(f"{TXRAKER} migrate --yes")
+    assert done.returncode == 1
+    assert "The printer is printing: wait until the print has ended" in done.stdout
+    assert "Nothing was changed." in done.stdout
+    assert set(everything(moonraker)) - set(before) <= {str(moonraker.data / "gcodes" / "long.gcode")}
+    assert moonraker.machine.testbed.main_process("moonraker.service") == process
+
+
 def test_interrupted(moonraker: Moonraker) -> None:
     """Ctrl-C in the middle counts as a failure, and Moonraker serves again."""
     machine = moonraker.machine
@@ -246,7 +265,8 @@ def test_interrupted(moonraker: Moonraker) -> None:
     machine.testbed.manage("Reload")
     done = machine.attempt(
         f"{TXRAKER} migrate --yes > said 2>&1 & "
-        "until grep -q ^1/4 said; do sleep 0.1; done; kill -INT $!; wait $!; code=$?; cat said; exit $code"
+        "for tick in $(seq 300); do grep -q ^1/4 said && break; sleep 0.1; done; "
+        "kill -INT $!; wait $!; code=$?; cat said; exit $code"
     )
     assert done.returncode == 1
     assert "txraker: it was interrupted" in done.stdout
@@ -254,3 +274,14 @@ def test_interrupted(moonraker: Moonraker) -> None:
     slow.unlink()
     machine.testbed.manage("Reload")
     moonraker_serves(moonraker)
+
+
+def test_terminal_is_gone(moonraker: Moonraker) -> None:
+    """Who loses the connection in the middle has moved in, too."""
+    done = moonraker.machine.attempt(
+        f"{TXRAKER} migrate --yes > said 2>&1 & "
+        "for tick in $(seq 300); do grep -q ^1/4 said && break; sleep 0.1; done; kill -HUP $!; wait $!"
+    )
+    assert done.returncode == 0
+    assert moonraker.machine.is_enabled("txraker")
+    assert "Tornado" not in moonraker.ask("/server/info").headers.get("server", "")
