@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -138,10 +138,11 @@ class Testbed:
 
 
 @contextmanager
-def systemd(mode: str = "user") -> Iterator[Testbed]:
+def systemd(mode: str = "user", prepare: Callable[[Path], object] | None = None) -> Iterator[Testbed]:
     """Run a systemd in a mode of the script's as long as the context lasts; skip where there can be none.
 
-    With ``TXRAKER_TESTS_NEED_SYSTEMD`` in the environment, the test fails there.
+    ``prepare`` is given the folder before the start. With ``TXRAKER_TESTS_NEED_SYSTEMD`` in the environment,
+    the test fails where there can be no systemd.
     """
     reason = _missing(mode)
     if reason and os.environ.get("TXRAKER_TESTS_NEED_SYSTEMD"):
@@ -150,6 +151,8 @@ def systemd(mode: str = "user") -> Iterator[Testbed]:
         pytest.skip(reason)
     folder = Path(tempfile.mkdtemp(prefix="txr", dir="/tmp"))
     try:
+        if prepare is not None:
+            prepare(folder)
         started = subprocess.run(
             [_SCRIPT, mode, folder], capture_output=True, text=True, timeout=60, check=False
         )

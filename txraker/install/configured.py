@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from attrs import frozen
+from attrs import field, frozen
 
 from txraker.access import configured_access
 from txraker.components.announcements.options import AnnouncementOptions
@@ -47,8 +47,9 @@ INDISPENSABLE: Final = ("server", "authorization", "logs")
 class Configured:
     """What is to be said of a configuration; ``path`` is its file, None without one.
 
-    ``fatal`` keeps the server from starting, None when nothing does; ``warnings`` have less effect. Without
-    ``[server]`` or ``[machine]`` that can be used, their defaults are here.
+    ``fatal`` keeps the server from starting, None when nothing does; ``warnings`` have less effect. ``used``
+    are the names of the sections that have an effect. In the place of sections that can't be used, their
+    defaults are here.
     """
 
     path: Path | None
@@ -56,6 +57,8 @@ class Configured:
     warnings: tuple[str, ...]
     server: ServerOptions
     machine: MachineOptions
+    authorization: AuthorizationOptions = field(factory=AuthorizationOptions)
+    used: tuple[str, ...] = ()
 
 
 def configured(data_path: Path) -> Configured:
@@ -80,6 +83,8 @@ def configured(data_path: Path) -> Configured:
         (*lesser, *entries.warnings, *configuration.warnings()),
         _read(configuration, "server", ServerOptions),
         _read(configuration, "machine", MachineOptions),
+        access,
+        _used(configuration),
     )
 
 
@@ -87,6 +92,11 @@ def _sections(configuration: Configuration) -> Iterator[tuple[str, type[msgspec.
     yield from SECTIONS.items()
     for section in configuration.named("webcam"):
         yield section, WebcamOptions
+
+
+def _used(configuration: Configuration) -> tuple[str, ...]:
+    report = configuration.report()
+    return tuple(section for section in report.orig if section in report.config)
 
 
 def _read(configuration: Configuration, section: str, schema: type[SchemaT]) -> SchemaT:

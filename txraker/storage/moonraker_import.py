@@ -153,6 +153,15 @@ def import_moonraker(source: Path, connection: sqlite3.Connection, scratch: Path
     return imported
 
 
+def imported_history(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return how many jobs and totals of a Moonraker's history a database of ours has."""
+    jobs, totals = (
+        connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        for table in ("imported_jobs", "imported_totals")
+    )
+    return jobs, totals
+
+
 @contextmanager
 def _opened(source: Path, scratch: Path) -> Iterator[sqlite3.Connection]:
     """Open a database without changing a byte of it, or of what is beside it.
