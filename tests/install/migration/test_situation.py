@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from tests.install.fakes import ROOT, FakeAccounts
 from tests.install.migration.bench import Machine
@@ -12,6 +13,7 @@ from txraker.install.errors import InstallError
 from txraker.install.migration.plan import refusals
 from txraker.install.migration.situation import Lookout
 from txraker.install.system_files import SystemFiles
+from txraker.install.unit import unit_text
 from txraker.system.listener import Listener
 
 
@@ -119,7 +121,24 @@ def test_foreign_unit(machine: Machine) -> None:
     path = machine.root / "etc" / "systemd" / "system" / "txraker.service"
     path.parent.mkdir(parents=True)
     path.write_text("[Service]\n")
-    assert "wasn't made by txraker: choose another name by --name" in the_refusal(machine)
+    assert "isn't this printer's: choose another name by --name" in the_refusal(machine)
+
+
+@pytest.mark.parametrize(
+    ("paths", "refused"),
+    [(["{data}"], False), (["/srv/other"], True), (["{data}", "/srv/other"], True), (["{data}-2"], True)],
+)
+def test_own_unit(machine: Machine, paths: list[str], refused: bool) -> None:
+    """A unit of ours is replaced if it serves this printer, and no other one."""
+    installation = evolve(
+        machine.look().installation,
+        data_paths=tuple(Path(path.format(data=machine.data)) for path in paths),
+        groups=("of long ago",),
+    )
+    path = machine.root / "etc" / "systemd" / "system" / "txraker.service"
+    path.parent.mkdir(parents=True)
+    path.write_text(unit_text(installation))
+    assert bool(refusals(machine.look())) is refused
 
 
 def test_configuration(machine: Machine) -> None:

@@ -92,7 +92,7 @@ def _about_services(situation: Situation) -> Iterator[str]:
     for file, standing in situation.files:
         if standing is Standing.FOREIGN:
             yield (
-                f"{file.path} is there and wasn't made by txraker: choose another name by --name, or move "
+                f"{file.path} is there and isn't this printer's: choose another name by --name, or move "
                 f"the file away: sudo mv {shlex.quote(str(file.path))} {shlex.quote(f'{file.path}.old')}"
             )
 

@@ -25,6 +25,7 @@ from txraker.install.migration.launch import Launch
 from txraker.install.migration.live import local_socket, print_state
 from txraker.install.migration.service import Service, find_launch, find_service
 from txraker.install.system_files import Standing, SystemFile, SystemFiles, files_of, standing
+from txraker.install.unit import quoted
 from txraker.storage.database import StorageError, path_in
 from txraker.storage.importing import SOURCE, preview
 from txraker.storage.moonraker_import import Imported, NoImport
@@ -36,6 +37,7 @@ ROOM: Final = 32 * 1024 * 1024
 OWN_CONFIGURATION: Final = "txraker.conf"
 """The name of a configuration that somebody has written for us."""
 
+_PATH_OPTION: Final = "--data-path "
 _DATABASE_ENDINGS: Final = ("", "-wal", "-shm")
 
 
@@ -123,16 +125,29 @@ class Lookout:
             listener,
             self._print_state(local_socket(data_path)) if listener is not None else None,
             _earlier(data_path),
-            [(file, standing(file, self._system.present(file.path))) for file in files_of(installation)],
+            [(file, self._standing(file, data_path)) for file in files_of(installation)],
             self._free(data_path / "database"),
             2 * _size(data_path / "database" / SOURCE) + ROOM,
         )
+
+    def _standing(self, file: SystemFile, data_path: Path) -> Standing:
+        """Judge what is in a file's place; a unit of ours for other printers is somebody else's."""
+        present = self._system.present(file.path)
+        found = standing(file, present)
+        is_unit = _PATH_OPTION in file.text
+        if found is Standing.OURS and is_unit and not _serves_just(data_path, str(present)):
+            return Standing.FOREIGN
+        return found
 
     def _live(self, data_path: Path) -> Listener | None:
         try:
             return self._listener(local_socket(data_path))
         except OSError:
             return None
+
+
+def _serves_just(data_path: Path, unit: str) -> bool:
+    return unit.count(_PATH_OPTION) == 1 and f"{_PATH_OPTION}{quoted(str(data_path))}\n" in unit
 
 
 def _check_folder(folder: Path) -> None:
