@@ -9,6 +9,8 @@ from typing import Final
 
 from attrs import frozen
 
+from txraker.system.cgroups import unit_of_cgroups
+
 _CREDENTIALS: Final = struct.Struct("3i")
 
 
@@ -43,12 +45,7 @@ def listener_at(path: Path, root: Path = Path("/")) -> Listener:
 def unit_of_process(process_id: int, root: Path = Path("/")) -> str | None:
     """Return the service a process is part of, None when it is none or can't be seen."""
     try:
-        lines = (root / "proc" / str(process_id) / "cgroup").read_text(errors="replace").splitlines()
+        text = (root / "proc" / str(process_id) / "cgroup").read_text(errors="replace")
     except OSError:
         return None
-    for line in lines:
-        number, _, group = line.partition(":")
-        manager, _, path = group.partition(":")
-        if (number == "0" or manager == "name=systemd") and path.endswith(".service"):
-            return path.rpartition("/")[2]
-    return None
+    return unit_of_cgroups(text)

@@ -14,8 +14,8 @@ from typing import Final
 from attrs import frozen
 
 from txraker.install.doctor.interpreter import user_name
+from txraker.system.cgroups import unit_of_cgroups
 from txraker.system.host.files import children, read_text
-from txraker.system.systemctl import unit_of_cgroups
 
 _LISTENING: Final = "0A"
 _PYTHON: Final = re.compile(r"python[0-9.]*")
