@@ -213,11 +213,11 @@ class TrackedChannel(HTTPChannel):
         super().connectionLost(reason)
 
     def dataReceived(self, data: bytes) -> None:
-        """Take bytes; the first ones of a request begin the time in which it must be whole, unless it is."""
-        is_new = self._deadline is None and not self.requests
+        """Take bytes; where they end amid a request, the time begins in which it must be whole."""
         self._came_whole = False
         super().dataReceived(data)
-        if is_new and not self._came_whole and self._deadline is None and self in self.site.channels:
+        is_amid = not self._handlingRequest and (bool(self.requests) or not self._came_whole)
+        if is_amid and self._deadline is None and self in self.site.channels:
             self._expect_request()
 
     def checkPersistence(self, request: Request, version: bytes) -> bool:

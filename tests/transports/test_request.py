@@ -1,0 +1,83 @@
+"""The time in which a request must come as a whole, and what is left of that when it has."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import define, field
+from twisted.internet.task import Clock
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from tests.transports.wire import Wire
+from txraker.transports.web.request import WHOLE_WITHIN, LimitedSite
+
+WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+LATER = WHOLE.replace(b"/", b"/later", 1)
+
+
+class Answers(Resource):
+    """Answers at once, but for one path."""
+
+    isLeaf = True
+    waiting: Request
+
+    def render(self, request: Request) -> int:
+        """Answer, or wait for the test to do so."""
+        self.waiting = request
+        if request.path != b"/later":
+            self.answer()
+        return NOT_DONE_YET
+
+    def answer(self) -> None:
+        """Answer the newest request."""
+        self.waiting.setHeader(b"Content-Length", b"2")
+        self.waiting.write(b"ok")
+        self.waiting.finish()
+
+
+@define(eq=False)
+class Bench:
+    """A connection whose client sends in pieces."""
+
+    clock: Clock = field(factory=Clock)
+    answers: Answers = field(factory=Answers)
+    wire: Wire = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        site = LimitedSite(self.answers, self.clock, lambda _: True, lambda _: False)
+        self.wire = Wire(site)
+
+    def dribble(self, seconds: float) -> None:
+        """Let some time go by in which a byte comes now and then."""
+        for _ in range(int(seconds / 20)):
+            self.wire.send(b"x")
+            self.clock.advance(20)
+
+
+@pytest.mark.parametrize("begun", [b"G", WHOLE[:20], HEAD, HEAD + b"\r\n", HEAD + b"\r\nbody"])
+@pytest.mark.parametrize("before", [(), (WHOLE,), (LATER,)])
+@pytest.mark.parametrize("is_pipelined", [False, True])
+def test_dribble(begun: bytes, before: tuple[bytes, ...], is_pipelined: bool) -> None:
+    """Who begins a request and never ends it is cut off, whatever was asked before and however it came."""
+    bench = Bench()
+    for data in (b"".join((*before, begun)),) if is_pipelined else (*before, begun):
+        bench.wire.send(data)
+    if LATER in before:
+        bench.clock.advance(WHOLE_WITHIN * 3)
+        assert not bench.wire.tcp.is_aborted
+        bench.answers.answer()
+    bench.dribble(WHOLE_WITHIN - 20)
+    assert not bench.wire.tcp.is_aborted
+    bench.dribble(40)
+    assert bench.wire.tcp.is_aborted
+
+
+@pytest.mark.parametrize("data", [WHOLE, WHOLE * 3, HEAD + b"\r\n" + b"x" * 100, LATER])
+def test_whole(data: bytes) -> None:
+    """What comes whole leaves nothing behind but the time for the next request, or none if it is at work."""
+    bench = Bench()
+    bench.wire.send(data)
+    assert len(bench.clock.getDelayedCalls()) == (data != LATER)
+    bench.wire.lose()
+    assert not bench.clock.getDelayedCalls()
