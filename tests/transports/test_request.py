@@ -81,3 +81,11 @@ def test_whole(data: bytes) -> None:
     assert len(bench.clock.getDelayedCalls()) == (data != LATER)
     bench.wire.lose()
     assert not bench.clock.getDelayedCalls()
+
+
+def test_endless_length() -> None:
+    """A length of more digits than Python reads is refused like any other that makes no sense."""
+    bench = Bench()
+    bench.wire.send(HEAD.replace(b"100", b"9" * 5000) + b"\r\n")
+    assert bench.wire.response().status == 400
+    assert bench.wire.tcp.disconnecting

@@ -228,6 +228,15 @@ class TrackedChannel(HTTPChannel):
             return False
         return lasts
 
+    def headerReceived(self, line: bytes) -> bool:  # noqa: N802  # Twisted's name
+        """Take a header, and refuse a length of more digits than Python makes a number of."""
+        try:
+            is_well: bool = super().headerReceived(line)
+        except ValueError:
+            self._respondToBadRequestAndDisconnect()
+            return False
+        return is_well
+
     def allContentReceived(self) -> None:
         """Take a request that is there as a whole."""
         self._came_whole = True
