@@ -188,8 +188,14 @@ class ServerWebSocket(WebSocketProtocol):
         self._reading.pause(reason)
 
     def resume_reading(self, reason: str) -> None:
-        """Go on taking from the client, if this was the last reason not to."""
+        """Go on taking from the client, if this was the last reason not to; first what was read already."""
         self._reading.resume(reason)
+        self.dataReceived(b"")
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether there is a reason to take no more from the client."""
+        return self._reading.is_paused
 
 
 class ApiWebSocket(ServerWebSocket):
