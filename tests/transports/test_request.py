@@ -78,6 +78,7 @@ def test_whole(data: bytes) -> None:
     """What comes whole leaves nothing behind but the time for the next request, or none if it is at work."""
     bench = Bench()
     bench.wire.send(data)
+    bench.clock.pump([0] * data.count(b"Host"))
     assert len(bench.clock.getDelayedCalls()) == (data != LATER)
     bench.wire.lose()
     assert not bench.clock.getDelayedCalls()
@@ -89,3 +90,40 @@ def test_endless_length() -> None:
     bench.wire.send(HEAD.replace(b"100", b"9" * 5000) + b"\r\n")
     assert bench.wire.response().status == 400
     assert bench.wire.tcp.disconnecting
+
+
+def test_one_a_turn() -> None:
+    """Of requests that come at once each has its turn, others between them, and no more is read meanwhile."""
+    bench = Bench()
+    seen: list[tuple[int, bool]] = []
+
+    def look() -> None:
+        seen.append((bench.wire.tcp.value().count(b"200 OK"), bench.wire.tcp.is_paused))
+        if len(seen) < 5:
+            bench.clock.callLater(0, look)
+
+    bench.wire.send(WHOLE * 5)
+    look()
+    bench.clock.advance(0)
+    assert seen == [(1, True), (2, True), (3, True), (4, True), (5, False)]
+
+
+def test_gone_between_turns() -> None:
+    """Who is gone has no further turn."""
+    bench = Bench()
+    bench.wire.send(WHOLE * 2)
+    bench.wire.lose()
+    bench.clock.advance(0)
+    assert bench.wire.tcp.value().count(b"200 OK") == 1
+    assert not bench.clock.getDelayedCalls()
+
+
+def test_last_of_many() -> None:
+    """When the site ends its connections, what was asked behind the answer of now isn't answered any more."""
+    bench = Bench()
+    bench.wire.send(WHOLE * 3)
+    bench.wire.site.finish_connections()
+    bench.clock.advance(0)
+    assert bench.wire.tcp.disconnecting
+    bench.clock.advance(0)
+    assert bench.wire.tcp.value().count(b"200 OK") == 1

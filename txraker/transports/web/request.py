@@ -244,11 +244,22 @@ class TrackedChannel(HTTPChannel):
         super().allContentReceived()
 
     def requestDone(self, request: Request) -> None:
-        """Go on to the next request, if there is one to be expected."""
+        """Go on to the next request, if there is one to be expected; one that is there waits its turn."""
         self.has_served = True
+        rest = self.clearLineBuffer()
+        if rest:
+            self._dataBuffer.append(rest)
+        if any(self._dataBuffer):
+            self.transport.pauseProducing()
+            self.site.reactor.callLater(0, self._go_on_after, request)
+        else:
+            self._go_on_after(request)
+
+    def _go_on_after(self, request: Request) -> None:
         if self.is_last_request:
             self.persistent = False
-        super().requestDone(request)
+        if self in self.site.channels:
+            super().requestDone(request)
 
     def pauseProducing(self) -> None:
         """Read no more, not even requests to come, while answers wait for a client that doesn't read them."""
