@@ -19,7 +19,8 @@ from tests.transports.wire import FORM, Wire, file, form, part
 from txraker.errors import KlippyNotConnected
 from txraker.files.uploads import CALL
 from txraker.testing.threads import at_once
-from txraker.transports.web.request import LINGER_KNOWN, WHOLE_WITHIN
+from txraker.transports.web.channel import WHOLE_WITHIN
+from txraker.transports.web.request import LINGER_KNOWN
 from txraker.transports.web.upload import PIECE
 
 _T = TypeVar("_T")

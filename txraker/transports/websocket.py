@@ -22,8 +22,9 @@ from txraker.errors import BadRequest, MethodNotAllowed, Unavailable
 from txraker.transports.frames import text_frame
 from txraker.transports.link import Link, LinkService
 from txraker.transports.stream import Reading, StreamWriter
+from txraker.transports.web.channel import TrackedChannel
 from txraker.transports.web.cors import header
-from txraker.transports.web.request import LONGEST_UNTRUSTED_BODY, TrackedChannel
+from txraker.transports.web.request import LONGEST_UNTRUSTED_BODY
 from txraker.transports.web.resources import Door, Leaf
 from txraker.transports.websocket_protocol import WebSocketProtocol, WebSocketProtocolFactory, take_over
 

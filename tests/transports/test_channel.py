@@ -1,4 +1,4 @@
-"""The time in which a request must come as a whole, and what is left of that when it has."""
+"""HTTP connections: the time in which a request must come as a whole, and requests that come at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from tests.transports.wire import Wire
-from txraker.transports.web.request import WHOLE_WITHIN, LimitedSite
+from txraker.transports.web.channel import WHOLE_WITHIN, LimitedSite
 
 WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
