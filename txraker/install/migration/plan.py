@@ -58,21 +58,25 @@ def refusals(situation: Situation) -> list[str]:
 
 
 def steps(situation: Situation, now: str) -> list[Step]:
-    """Return what is done, in this order; ``now`` is a time that can be part of a file's name."""
+    """Return what is done, in this order; ``now`` is a time that can be part of a file's name.
+
+    Moonraker starts with the machine until ours is about to: after a power failure the printer has a server.
+    """
     installation = situation.installation
     return [
-        *_stop_moonraker(situation.moonraker),
+        *_stop(situation.moonraker),
         *_keep_earlier(situation.earlier, now),
         _import(installation, situation.data_path),
         *_write_files(situation),
+        *_disable(situation.moonraker),
         _start_own(situation.own),
     ]
 
 
 def way_back(own: Service, moonraker: Service) -> str:
-    """Return the command that goes back, for a shell; it needs nothing of ours."""
+    """Return the command that goes back, for a shell; it needs nothing of ours, not even our service."""
     ours, theirs = shlex.quote(own.name), shlex.quote(moonraker.name)
-    return f"sudo systemctl disable --now {ours} && sudo systemctl enable --now {theirs}"
+    return f"sudo systemctl disable --now {ours}; sudo systemctl enable --now {theirs}"
 
 
 def _about_services(situation: Situation) -> Iterator[str]:
@@ -139,17 +143,17 @@ def _end_of(listener: Listener) -> str:
     return f"kill {listener.process_id}" if listener.process_id else "sudo ss -xlp says which it is"
 
 
-def _stop_moonraker(moonraker: Service) -> Iterator[Step]:
-    """Take away just what is there, so that just that comes back."""
-    verbs = {
-        (True, True): (("disable", "--now"), ("enable", "--now"), "Stop Moonraker and disable its service"),
-        (True, False): (("stop",), ("start",), "Stop Moonraker"),
-        (False, True): (("disable",), ("enable",), "Disable Moonraker's service, which doesn't run"),
-    }
-    found = verbs.get((moonraker.is_active, moonraker.is_enabled))
-    if found is not None:
-        do, undo, says = found
-        yield Step(says, _systemctl(*do, moonraker.unit), [_systemctl(*undo, moonraker.unit)])
+def _stop(moonraker: Service) -> Iterator[Step]:
+    """Take away just what is there, so that just that comes back; so does ``_disable``."""
+    if moonraker.is_active:
+        undo = [_systemctl("start", moonraker.unit)]
+        yield Step("Stop Moonraker", _systemctl("stop", moonraker.unit), undo)
+
+
+def _disable(moonraker: Service) -> Iterator[Step]:
+    if moonraker.is_enabled:
+        undo = [_systemctl("enable", moonraker.unit)]
+        yield Step("Disable Moonraker's service", _systemctl("disable", moonraker.unit), undo)
 
 
 def _keep_earlier(earlier: Sequence[Path], now: str) -> Iterator[Step]:
