@@ -154,8 +154,15 @@ def test_no_bus() -> None:
 )
 def test_other_providers(options: MachineOptions, answer: Outcome | None, finding: Finding) -> None:
     """Without the bus, sudo is looked at, or nothing."""
-    commands = FakeCommands({} if answer is None else {"sudo -n -- true": answer})
+    commands = FakeCommands({} if answer is None else {"sudo -n -- systemctl --version": answer})
     assert judged_bus(read_bus(options, {}, commands)) == [finding]
+
+
+def test_sudo_rule_is_read() -> None:
+    """The file of the rule has a name that sudo doesn't skip, as it does those with dots."""
+    facts = BusFacts("systemd_cli", "", sudo="no")
+    (finding,) = bus_findings(facts, evolve(INSTALLATION, name="txraker.left"))
+    assert str(finding.mend).endswith(" /etc/sudoers.d/txraker-left")
 
 
 FILE = SystemFile(Path("/etc/systemd/system/txraker.service"), files_of(INSTALLATION)[0].text)
