@@ -87,6 +87,36 @@ def test_root_can_not_be_asked(machine: Machine) -> None:
     assert machine.done == []
 
 
+def test_print_begins_meanwhile(machine: Machine) -> None:
+    """A print that was begun while somebody was asked, for a yes or a password, is in the way."""
+    machine.commands.effects["sudo -- true"] = lambda: setattr(machine, "print_state", "printing")
+    with pytest.raises(InstallError, match=r"The printer is printing: wait .* Nothing was changed"):
+        machine.migrate()
+    assert machine.done == []
+
+
+def test_changed_meanwhile(machine: Machine) -> None:
+    """Nothing is done but what was shown."""
+    machine.commands.effects["sudo -- true"] = machine.own_database.touch
+    with pytest.raises(InstallError, match=r"isn't as it was shown: call this again\. Nothing was changed"):
+        machine.migrate()
+    assert machine.done == []
+
+
+def test_two_at_once(machine: Machine) -> None:
+    """Who calls it again while it runs, as after losing the terminal, doesn't get in its way."""
+
+    def again() -> None:
+        machine.commands.effects = {}
+        with pytest.raises(InstallError, match=r"is being migrated already\. Nothing was changed"):
+            machine.migrate()
+        machine.take_over()
+
+    machine.commands.effects["import-database"] = again
+    assert machine.migrate() == 0
+    assert machine.done == [STOP, IMPORT, WRITE, DISABLE, START]
+
+
 @pytest.mark.parametrize(
     ("fails", "done"),
     [

@@ -77,9 +77,18 @@ def test_other_data_path(machine: Machine) -> None:
 def test_other_user(machine: Machine) -> None:
     """Somebody else's Moonraker is to be moved by somebody else."""
     machine.tell("moonraker", User="")
-    assert the_refusal(machine) == "moonraker.service runs as root, and you are pi: call this as root"
+    assert the_refusal(machine) == (
+        "moonraker.service runs as root, which txraker doesn't: let Moonraker run as pi first, by User= in "
+        "its unit, and own its files: sudo systemctl edit moonraker.service"
+    )
     machine.tell("moonraker", User="anna")
     assert "call this as anna" in the_refusal(machine)
+
+
+def test_masked(machine: Machine) -> None:
+    """Of a service that is masked nobody knows how it is started, or could start it on the way back."""
+    machine.tell("moonraker", LoadState="masked", ActiveState="inactive", UnitFileState="masked", User="")
+    assert the_refusal(machine) == "moonraker.service is masked: sudo systemctl unmask moonraker.service"
 
 
 @pytest.mark.parametrize(
@@ -114,6 +123,17 @@ def test_own_service_runs(machine: Machine) -> None:
     """Our service isn't taken from a printer that it serves."""
     machine.tell("txraker")
     assert the_refusal(machine).startswith("txraker.service runs already. If it serves another printer")
+
+
+def test_moved_already(machine: Machine) -> None:
+    """Who has moved in already isn't told to stop the printer's server, but how to go back."""
+    machine.tell("txraker")
+    machine.tell("moonraker", ActiveState="inactive", MainPID="0")
+    machine.listener = Listener(7, "txraker.service")
+    assert the_refusal(machine) == (
+        f"txraker.service serves {machine.data} already. To migrate once more, go back to Moonraker before: "
+        "sudo systemctl disable --now txraker; sudo systemctl enable --now moonraker"
+    )
 
 
 def test_foreign_unit(machine: Machine) -> None:

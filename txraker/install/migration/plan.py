@@ -50,6 +50,11 @@ class Step:
 
 def refusals(situation: Situation) -> list[str]:
     """Return why nothing can be done, each with what mends it; nothing when it can."""
+    own, listener = situation.own, situation.listener
+    if listener is not None and listener.unit == own.unit:
+        back = way_back(own, situation.moonraker)
+        text = f"{own.unit} serves {situation.data_path} already. To migrate once more, go back to Moonraker"
+        return [f"{text} before: {back}"]
     return [
         *_about_services(situation),
         *_about_live_server(situation),
@@ -81,7 +86,14 @@ def way_back(own: Service, moonraker: Service) -> str:
 
 def _about_services(situation: Situation) -> Iterator[str]:
     moonraker, own, user = situation.moonraker, situation.own, situation.installation.user
-    if moonraker.user != user:
+    if moonraker.is_masked:
+        yield f"{moonraker.unit} is masked: sudo systemctl unmask {shlex.quote(moonraker.unit)}"
+    elif moonraker.user == "root":
+        yield (
+            f"{moonraker.unit} runs as root, which txraker doesn't: let Moonraker run as {user} first, by "
+            f"User= in its unit, and own its files: sudo systemctl edit {shlex.quote(moonraker.unit)}"
+        )
+    elif moonraker.user != user:
         yield f"{moonraker.unit} runs as {moonraker.user}, and you are {user}: call this as {moonraker.user}"
     if situation.served is not None:
         yield (
