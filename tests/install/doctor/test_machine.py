@@ -281,17 +281,18 @@ def test_moonrakers_are_found() -> None:
 
 
 def test_moonrakers() -> None:
-    """A Moonraker that is enabled or runs is warned of, with the command that ends that."""
+    """A Moonraker that is enabled is warned of, and of one that runs we say how to move in."""
     enabled = UnitFacts("moonraker.service", is_there=True, is_enabled=True, active_state="inactive")
     off = evolve(enabled, name="moonraker-2.service", is_enabled=False)
-    (finding,) = moonraker_findings([enabled, off])
+    (finding,) = moonraker_findings([enabled, off], INSTALLATION)
     assert finding == warning(
         "moonraker.service is enabled: on the same data path or port it is in txraker's way",
-        "sudo systemctl disable --now moonraker.service",
+        "sudo systemctl disable moonraker.service",
     )
-    (finding,) = moonraker_findings([evolve(enabled, active_state="active")])
+    (finding,) = moonraker_findings([evolve(enabled, active_state="active")], INSTALLATION)
+    assert finding.mend == "/home/pi/env/bin/txraker migrate --dry-run"
     assert finding.says.startswith("moonraker.service is enabled and running:")
     for unseen in (None, [off, evolve(off, problem="no")]):
-        (finding,) = moonraker_findings(unseen)
+        (finding,) = moonraker_findings(unseen, INSTALLATION)
         assert finding.level == "unknown"
-    assert list(moonraker_findings([off])) == [good("No Moonraker is enabled or running")]
+    assert list(moonraker_findings([off], INSTALLATION)) == [good("No Moonraker is enabled or running")]
