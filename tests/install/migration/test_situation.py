@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -174,14 +175,16 @@ def test_configuration_elsewhere(machine: Machine) -> None:
     """A configuration that Moonraker is told to read is the one that we read, or a reason with what helps."""
     machine.tell("moonraker", Environment=f"MOONRAKER_CONFIG_PATH={machine.configuration}")
     assert refusals(machine.look()) == []
-    machine.tell("moonraker", Environment="MOONRAKER_CONFIG_PATH=/etc/m.conf")
-    target = machine.data / "config" / "txraker.conf"
-    assert (
-        the_refusal(machine)
-        == f"Moonraker reads /etc/m.conf, which txraker wouldn't: ln -s /etc/m.conf {target}"
-    )
-    target.write_text("[server]\n")
+    elsewhere = machine.root / "else where" / "m.conf"
+    (elsewhere.parent / "more").mkdir(parents=True)
+    elsewhere.write_text("[include more/*.conf]\n")
+    (elsewhere.parent / "more" / "cameras.conf").write_text("[webcam front]\nstream_url: /x\n")
+    machine.tell("moonraker", Environment=f'"MOONRAKER_CONFIG_PATH={elsewhere}"')
+    said, _, command = the_refusal(machine).partition(", which txraker wouldn't: ")
+    assert said == f"Moonraker reads {elsewhere}"
+    subprocess.run(["sh", "-c", command], check=True)
     assert refusals(machine.look()) == []
+    assert "webcam front" in machine.look().configuration.used
 
 
 def test_database(machine: Machine) -> None:

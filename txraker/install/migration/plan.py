@@ -130,8 +130,9 @@ def _about_data(situation: Situation) -> Iterator[str]:
         yield f"txraker can't use the configuration, and would not start: {configuration.fatal}"
     elif situation.configured_by is not None:
         target = situation.data_path / "config" / OWN_CONFIGURATION
-        link = shlex.join(["ln", "-s", str(situation.configured_by), str(target)])
-        yield f"Moonraker reads {situation.configured_by}, which txraker wouldn't: {link}"
+        line = shlex.quote(f"[include {situation.configured_by}]")  # a link would include from elsewhere
+        mend = f"echo {line} > {shlex.quote(str(target))}"
+        yield f"Moonraker reads {situation.configured_by}, which txraker wouldn't: {mend}"
     elif configuration.path is None:
         yield f"There is no configuration in {situation.data_path / 'config'}"
     if isinstance(situation.imported, str):
