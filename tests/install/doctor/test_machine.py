@@ -251,7 +251,7 @@ RUNNING = UnitFacts("txraker.service", is_there=True, is_enabled=True, active_st
                 warning("systemd hasn't read txraker.service as it is now", "sudo systemctl daemon-reload"),
                 bad(
                     "txraker.service has failed; the command shows why",
-                    "journalctl -u txraker -n 50 --no-pager",
+                    "sudo journalctl -u txraker -n 50 --no-pager",
                 ),
             ],
         ),

@@ -142,6 +142,7 @@ def test_ports() -> None:
     ]
     for unit, mend in {
         "moonraker-2.service": "/home/pi/env/bin/txraker migrate --service moonraker-2 --dry-run",
+        "a;b.service": "sudo systemctl disable --now 'a;b.service'",
         "moonraker-obico.service": "sudo systemctl disable --now moonraker-obico.service",
     }.items():
         other = PortFacts(7125, (Listener("::", "pi", evolve(MOONRAKER, unit=unit)),))

@@ -97,6 +97,10 @@ def test_masked(machine: Machine) -> None:
     [
         (Listener(7), "process 7. Stop it first: kill 7"),
         (Listener(7, "a.service"), "process 7 (a.service). Stop it first: sudo systemctl stop a.service"),
+        (
+            Listener(7, "a;b.service"),
+            "process 7 (a;b.service). Stop it first: sudo systemctl stop 'a;b.service'",
+        ),
     ],
 )
 def test_other_server(machine: Machine, listener: Listener, told: str) -> None:

@@ -70,7 +70,7 @@ class Process:
             return f"sudo kill {self.number}"
         if is_moonraker(self.unit):
             return migration_words(installation, self.unit)
-        return f"sudo systemctl disable --now {self.unit}"
+        return f"sudo systemctl disable --now {shlex.quote(self.unit)}"
 
 
 @frozen

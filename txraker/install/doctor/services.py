@@ -111,7 +111,9 @@ def unit_findings(facts: UnitFacts, installation: Installation) -> Iterator[Find
     if not facts.is_enabled:
         yield warning(f"{facts.name} won't start with the machine", f"sudo systemctl enable {name}")
     if facts.active_state == "failed":
-        yield bad(f"{facts.name} has failed; the command shows why", f"journalctl -u {name} -n 50 --no-pager")
+        yield bad(
+            f"{facts.name} has failed; the command shows why", f"sudo journalctl -u {name} -n 50 --no-pager"
+        )
     elif facts.is_active:
         yield good(f"{facts.name} runs")
     else:

@@ -152,7 +152,7 @@ def _is_of(service: Service, listener: Listener) -> bool:
 def _end_of(listener: Listener) -> str:
     """Return what ends a process, or says which it is."""
     if listener.unit is not None:
-        return f"sudo systemctl stop {listener.unit}"
+        return f"sudo systemctl stop {shlex.quote(listener.unit)}"
     return f"kill {listener.process_id}" if listener.process_id else "sudo ss -xlp says which it is"
 
 
