@@ -258,6 +258,17 @@ def test_printing(moonraker: Moonraker) -> None:
     assert moonraker.machine.testbed.main_process("moonraker.service") == process
 
 
+def test_klipper_is_off(moonraker: Moonraker) -> None:
+    """A printer that is off doesn't print, and may be moved."""
+    look, _, _ = documented()
+    moonraker.machine.type("sudo systemctl stop klipper")
+    moonraker.wait("disconnected")
+    said = moonraker.machine.attempt(look).stdout
+    moonraker.machine.type("sudo systemctl start klipper")
+    moonraker.wait()
+    assert "What will be done" in said
+
+
 def test_interrupted(moonraker: Moonraker) -> None:
     """Ctrl-C in the middle counts as a failure, and Moonraker serves again."""
     machine = moonraker.machine

@@ -11,6 +11,7 @@ from attrs import evolve
 from tests.install.fakes import ROOT, FakeAccounts
 from tests.install.migration.bench import Machine
 from txraker.install.errors import InstallError
+from txraker.install.migration.live import UNKNOWN
 from txraker.install.migration.plan import refusals
 from txraker.install.migration.situation import Lookout
 from txraker.install.system_files import SystemFiles
@@ -122,6 +123,15 @@ def test_print(machine: Machine, state: str) -> None:
     """A print is waited for, also one that is paused."""
     machine.print_state = state
     assert the_refusal(machine) == f"The printer is {state}: wait until the print has ended"
+
+
+def test_silent_server(machine: Machine) -> None:
+    """A Moonraker that is too busy to answer may be printing."""
+    machine.print_state = UNKNOWN
+    assert the_refusal(machine) == (
+        "moonraker.service doesn't say whether the printer prints. Call this again, or, if you know that it "
+        "doesn't, stop it first: sudo systemctl stop moonraker.service"
+    )
 
 
 def test_own_service_runs(machine: Machine) -> None:

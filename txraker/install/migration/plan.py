@@ -12,6 +12,7 @@ from attrs import frozen
 from txraker.install.commands import RUN_WITHIN
 from txraker.install.configured import Configured
 from txraker.install.installation import Installation
+from txraker.install.migration.live import UNKNOWN
 from txraker.install.migration.service import Service
 from txraker.install.migration.situation import OWN_CONFIGURATION, Situation
 from txraker.install.system_files import Standing
@@ -122,6 +123,11 @@ def _about_live_server(situation: Situation) -> Iterator[str]:
         )
     if situation.print_state in ("printing", "paused"):
         yield f"The printer is {situation.print_state}: wait until the print has ended"
+    if situation.print_state == UNKNOWN:
+        yield (
+            f"{moonraker.unit} doesn't say whether the printer prints. Call this again, or, if you know that "
+            f"it doesn't, stop it first: sudo systemctl stop {shlex.quote(moonraker.unit)}"
+        )
 
 
 def _about_data(situation: Situation) -> Iterator[str]:
