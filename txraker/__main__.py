@@ -8,6 +8,7 @@ import shlex
 import sys
 from importlib import metadata
 from io import TextIOWrapper
+from pathlib import Path
 
 
 def main() -> int:
@@ -31,11 +32,14 @@ def main() -> int:
 
 
 def remedy(module: str) -> str:
-    """Return the command that installs the package of a module, or all packages that we ask for."""
+    """Return the command that installs the package of a module, or all packages that we ask for.
+
+    Where we aren't installed that is this source: what PyPI may have by our name isn't ours.
+    """
     try:
         wanted = [each for each in metadata.requires("txraker") or () if ";" not in each]
     except metadata.PackageNotFoundError:
-        wanted = ["txraker"]
+        wanted = [str(Path(__file__).parents[1])]
     name = re.escape(module.partition(".")[0])
     missing = [each for each in wanted if re.match(rf"{name}(?![A-Za-z0-9_-])", each, re.IGNORECASE)]
     return shlex.join([sys.executable, "-m", "pip", "install", *(missing or wanted)])

@@ -103,6 +103,28 @@ def test_sudo(scripts: Path, tmp_path: Path, text: str, uses_sudo: bool) -> None
     assert find_installation(paths, accounts=FakeAccounts(), scripts=scripts).uses_sudo is uses_sudo
 
 
+@pytest.mark.parametrize(
+    ("host", "needed"),
+    [
+        ("0.0.0.0", False),
+        ("::", False),
+        ("all", False),
+        ("localhost", False),
+        ("127.0.0.1", False),
+        ("192.0.2.7", True),
+        ("fe80::1%eth0", True),
+        ("printer.local", True),
+    ],
+)
+def test_network(scripts: Path, tmp_path: Path, host: str, needed: bool) -> None:
+    """An address that one interface has isn't there before the network is."""
+    config = tmp_path / "data" / "config"
+    config.mkdir(parents=True)
+    (config / "moonraker.conf").write_text(f"[server]\nhost: {host}\n")
+    paths = [tmp_path / "empty", tmp_path / "data"]
+    assert find_installation(paths, accounts=FakeAccounts(), scripts=scripts).needs_network is needed
+
+
 def test_allowed_services(tmp_path: Path) -> None:
     """Services are those of all data paths; a list that isn't there yet will be the default one."""
     for name, text in (("a", "crowsnest\n# no\nwebcamd.service\n"), ("b", "crowsnest\nx y\nsonar\n")):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,16 @@ def test_remedy(module: str, package: str | None) -> None:
     assert command.startswith(f"{PYTHON} -m pip install ")
     assert len(command.split()) == 5 if package else len(command.split()) > 10
     assert package is None or command.split()[4].strip("'").startswith(package)
+
+
+def test_remedy_of_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where we aren't installed at all, it is this source that is; there is no txraker on PyPI."""
+
+    def requires(name: str) -> None:
+        raise metadata.PackageNotFoundError
+
+    monkeypatch.setattr(metadata, "requires", requires)
+    assert remedy("attrs") == shlex.join([PYTHON, "-m", "pip", "install", str(Path(__file__).parents[2])])
 
 
 def test_missing_package(tmp_path: Path) -> None:

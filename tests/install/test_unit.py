@@ -137,3 +137,10 @@ def test_marker() -> None:
     assert is_ours(unit_text(INSTALLATION) + "Nice=5\n")
     assert not is_ours("[Unit]\n" + unit_text(INSTALLATION))
     assert not is_ours("")
+
+
+def test_network() -> None:
+    """The network is waited for where an address is to be listened on that comes with it."""
+    assert settings(unit_text(INSTALLATION))["After"] == ["network.target"]
+    found = settings(unit_text(evolve(INSTALLATION, needs_network=True)))
+    assert (found["Wants"], found["After"]) == (["network-online.target"], ["network-online.target"])

@@ -87,18 +87,19 @@ def test_print(setting: Setting, which: str, number: int) -> None:
 
 
 def test_write(setting: Setting) -> None:
-    """After one question both files are put in place as root's, whole, and systemd reads them."""
+    """After one question both files are put in place as root's, whole and written, and systemd reads them."""
     setting.answers = [True]
     assert setting.command().write(yes=False) == 0
     assert setting.asked == [f"Write /{UNIT} and /{RULE} as root?"]
     words = [shlex.split(command) for command in setting.commands.ran]
     for number, target in enumerate((UNIT, RULE)):
-        install, move = words[2 * number : 2 * number + 2]
+        install, sync, move = words[3 * number : 3 * number + 3]
         assert install[:-2] == ["sudo", "--", "install", "-D", "-m", "644", "-o", "root", "-g", "root", "--"]
         assert not Path(install[-2]).exists()
         assert install[-1] == f"/{target}.new"
+        assert sync == ["sudo", "--", "sync", "--", f"/{target}.new"]
         assert move == ["sudo", "--", "mv", "-fT", "--", f"/{target}.new", f"/{target}"]
-    assert words[4:] == [["sudo", "--", "systemctl", "daemon-reload"]]
+    assert words[6:] == [["sudo", "--", "systemctl", "daemon-reload"]]
     assert setting.said[-1] == "    sudo systemctl enable --now txraker"
 
 
@@ -117,7 +118,7 @@ def test_yes(setting: Setting) -> None:
     assert setting.command().write(yes=True) == 0
     assert setting.asked == []
     assert {"-RestartSec=7", "+RestartSec=2"} <= set(setting.said)
-    assert [RULE in command for command in setting.commands.ran] == [False, False, False]
+    assert [RULE in command for command in setting.commands.ran] == [False, False, False, False]
 
 
 @pytest.mark.parametrize("answer", [True, False])
@@ -161,7 +162,7 @@ def test_closed_folder(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> Non
     assert setting.commands.ran == [f"sudo -- cat -- /{RULE}"]
     setting.commands.answers["sudo -- cat"] = Outcome(1, errors=f"cat: /{RULE}: No such file or directory")
     assert setting.command().write(yes=True) == 0
-    assert len(setting.commands.ran) == 5
+    assert len(setting.commands.ran) == 6
 
 
 def test_sudo_refuses(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:

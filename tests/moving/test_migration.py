@@ -95,7 +95,8 @@ def test_dry_run(moonraker: Moonraker) -> None:
     look, _, _ = documented()
     shown = moonraker.machine.type(look)
     for expected in (
-        "sudo systemctl disable --now moonraker.service",
+        "sudo systemctl stop moonraker.service",
+        "sudo systemctl disable moonraker.service",
         f"import-database -d {moonraker.data}",
         "--write --yes",
         "sudo systemctl enable --now txraker.service",
@@ -257,6 +258,17 @@ def test_printing(moonraker: Moonraker) -> None:
     assert moonraker.machine.testbed.main_process("moonraker.service") == process
 
 
+def test_klipper_is_off(moonraker: Moonraker) -> None:
+    """A printer that is off doesn't print, and may be moved."""
+    look, _, _ = documented()
+    moonraker.machine.type("sudo systemctl stop klipper")
+    moonraker.wait("disconnected")
+    said = moonraker.machine.attempt(look).stdout
+    moonraker.machine.type("sudo systemctl start klipper")
+    moonraker.wait()
+    assert "What will be done" in said
+
+
 def test_interrupted(moonraker: Moonraker) -> None:
     """Ctrl-C in the middle counts as a failure, and Moonraker serves again."""
     machine = moonraker.machine
@@ -265,7 +277,7 @@ def test_interrupted(moonraker: Moonraker) -> None:
     machine.testbed.manage("Reload")
     done = machine.attempt(
         f"{TXRAKER} migrate --yes > said 2>&1 & "
-        "for tick in $(seq 300); do grep -q ^1/4 said && break; sleep 0.1; done; "
+        "for tick in $(seq 300); do grep -q ^1/ said && break; sleep 0.1; done; "
         "kill -INT $!; wait $!; code=$?; cat said; exit $code"
     )
     assert done.returncode == 1
@@ -276,11 +288,26 @@ def test_interrupted(moonraker: Moonraker) -> None:
     moonraker_serves(moonraker)
 
 
+def test_killed(moonraker: Moonraker) -> None:
+    """Who loses power in the middle has a Moonraker at the next start, and may go back at once."""
+    machine = moonraker.machine
+    machine.attempt("sudo rm -f /etc/systemd/system/txraker.service && sudo systemctl daemon-reload")
+    machine.attempt(
+        f"{TXRAKER} migrate --yes > said 2>&1 & "
+        "for tick in $(seq 300); do grep -q ^2/ said && break; sleep 0.1; done; kill -KILL $!"
+    )
+    assert machine.testbed.state("moonraker.service") == "inactive"
+    assert machine.is_enabled("moonraker")
+    _, _, back = documented()
+    machine.type(back)
+    moonraker_serves(moonraker)
+
+
 def test_terminal_is_gone(moonraker: Moonraker) -> None:
     """Who loses the connection in the middle has moved in, too."""
     done = moonraker.machine.attempt(
         f"{TXRAKER} migrate --yes > said 2>&1 & "
-        "for tick in $(seq 300); do grep -q ^1/4 said && break; sleep 0.1; done; kill -HUP $!; wait $!"
+        "for tick in $(seq 300); do grep -q ^1/ said && break; sleep 0.1; done; kill -HUP $!; wait $!"
     )
     assert done.returncode == 0
     assert moonraker.machine.is_enabled("txraker")

@@ -41,9 +41,12 @@ def test_odd_values(tmp_path: Path, held: ExitStack) -> None:
             ("num", 5),
         ):
             connection.execute("INSERT INTO namespace_store VALUES ('odd', ?, ?)", (key, value))
+        connection.execute("INSERT INTO namespace_store VALUES ('empty', 'nothing', CAST('null' AS BLOB))")
     report = imported(tmp_path)
     assert report.namespaces["odd"] == 1
     assert len([reason for reason in report.left if reason.startswith("odd.")]) == 4
+    assert "empty" not in report.namespaces
+    assert "empty.nothing: there is nothing in it" in report.left
 
 
 NOT_UTF_8 = "CAST(x'ff61' AS TEXT)"

@@ -9,6 +9,7 @@ import re
 import sysconfig
 from collections.abc import Sequence
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -16,7 +17,8 @@ from attrs import field, frozen
 
 from txraker.config.errors import ConfigError
 from txraker.config.load import load
-from txraker.config.options import MachineOptions
+from txraker.config.options import MachineOptions, ServerOptions
+from txraker.config.schema import SchemaT
 from txraker.install.errors import InstallError
 from txraker.system.services import DEFAULT_ALLOWED, parse_allowed
 
@@ -84,7 +86,8 @@ class Installation:
     """One txraker: its unit's name without ``.service``, whom it runs as, and what it serves.
 
     ``groups`` are the helpful groups the user is in, ``twistd`` is the program of the venv. ``uses_sudo``
-    says that a configuration asks for commands by sudo, which the unit must then leave possible.
+    says that a configuration asks for commands by sudo, which the unit must then leave possible, and
+    ``needs_network`` that one names an address to listen on which isn't there before the network is.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Installation:
     twistd: Path
     data_paths: tuple[Path, ...]
     uses_sudo: bool = field(default=False, kw_only=True)
+    needs_network: bool = field(default=False, kw_only=True)
 
     @property
     def unit(self) -> str:
@@ -132,6 +136,7 @@ def find_installation(
         program,
         tuple(dict.fromkeys(paths)),
         uses_sudo=any(map(_uses_sudo, paths)),
+        needs_network=any(map(_needs_network, paths)),
     )
 
 
@@ -188,9 +193,24 @@ def _group_name(number: int) -> str:
 
 
 def _uses_sudo(data_path: Path) -> bool:
-    """Say whether a printer's configuration asks for sudo; one that can't be read doesn't."""
-    try:
-        options = load(data_path, None).read("machine", MachineOptions)
-    except ConfigError:
-        return False
+    """Say whether a printer's configuration asks for sudo."""
+    options = _options(data_path, "machine", MachineOptions)
     return options.provider == "systemd_cli" or options.sudo_password is not None
+
+
+def _needs_network(data_path: Path) -> bool:
+    """Say whether a printer's configuration names an address of an interface, or a name that may be one."""
+    host = _options(data_path, "server", ServerOptions).host
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host not in ("all", "localhost")
+    return not (address.is_unspecified or address.is_loopback)
+
+
+def _options(data_path: Path, section: str, schema: type[SchemaT]) -> SchemaT:
+    """Return a section of a printer's configuration; one that can't be read asks for nothing."""
+    try:
+        return load(data_path, None).read(section, schema)
+    except ConfigError:
+        return schema()

@@ -82,10 +82,14 @@ class SystemFiles:
         except OSError as problem:
             raise InstallError(f"{path} can't be read: {problem.strerror}") from None
 
-    def write_commands(self, source: Path, target: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the commands that put a copy of a file in another's place, whole or not at all."""
+    def write_commands(self, source: Path, target: Path) -> tuple[tuple[str, ...], ...]:
+        """Return the commands that put a copy of a file in another's place, whole or not at all.
+
+        It is on the disk before it has its name: a loss of power would leave an empty unit, which is enabled.
+        """
         aside = f"{target}.new"
-        return (*_INSTALL, "--", str(source), aside), ("mv", "-fT", "--", aside, str(target))
+        install = (*_INSTALL, "--", str(source), aside)
+        return install, ("sync", "--", aside), ("mv", "-fT", "--", aside, str(target))
 
     def write(self, file: SystemFile) -> None:
         """Put a file in its place, whole or not at all. Raises InstallError."""

@@ -63,7 +63,9 @@ def quoted(word: str) -> str:
 def _unit(installation: Installation) -> Iterator[str]:
     yield "[Unit]"
     yield "Description=txraker, the API server for Klipper printers"
-    yield "After=network.target"
+    if installation.needs_network:
+        yield "Wants=network-online.target"
+    yield f"After=network{'-online' if installation.needs_network else ''}.target"
     mounts = [_mount(str(path)) for path in installation.data_paths if str(path).isprintable()]
     if mounts:
         yield f"RequiresMountsFor={' '.join(mounts)}"

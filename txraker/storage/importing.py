@@ -26,8 +26,8 @@ def import_database(data_path: Path, source: Path) -> Imported:
     All of it is imported or nothing. Raises NoImport, and StorageError, as when a server uses the database.
     """
     path = path_in(data_path)
-    _check_paths(data_path, source)
     try:
+        _check_paths(data_path, source)
         with ExitStack() as held:
             connection, _ = open_database(path, MIGRATIONS, held)
             imported = transact(connection, partial(import_moonraker, source, scratch=path.parent))
@@ -43,8 +43,8 @@ def preview(data_path: Path) -> Imported:
     The Moonraker may run. Raises NoImport, and StorageError when there is no room for a copy of its database.
     """
     source = data_path / "database" / SOURCE
-    _check_paths(data_path, source)
     try:
+        _check_paths(data_path, source)
         with ExitStack() as held:
             scratch = Path(held.enter_context(TemporaryDirectory()))
             ours = held.enter_context(closing(sqlite3.connect(":memory:", isolation_level=None)))

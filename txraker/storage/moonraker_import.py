@@ -240,11 +240,14 @@ def _take_values(found: Found, connection: sqlite3.Connection, imported: Importe
 
 
 def _take_value(connection: sqlite3.Connection, namespace: object, key: object, value: object) -> str:
-    """Keep a value and return its namespace. Raises BadRequest, and ValueError."""
+    """Keep a value, which is more than null, and return its namespace. Raises BadRequest, and ValueError."""
     if not isinstance(namespace, str) or not isinstance(key, str):
         raise ValueError("its name isn't text")
     check_names(namespace, (key,))
-    put_rows(connection, namespace, [(key, encoded(moonraker_value(value)))])
+    text = encoded(moonraker_value(value))
+    if text == b"null":
+        raise ValueError("there is nothing in it")
+    put_rows(connection, namespace, [(key, text)])
     return namespace
 
 

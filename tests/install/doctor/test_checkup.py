@@ -84,3 +84,10 @@ def test_told(found: list[object], code: int, last: str) -> None:
     assert said[-1] == last
     assert [line.split()[0] for line in said if line[:1].strip()][:-1] == [each.level for each in found]  # type: ignore[attr-defined]
     assert ("             do a" in said) is (bad("a", "do a") in found)
+
+
+def test_odd_names() -> None:
+    """What others call their processes neither begins a line nor steers the terminal."""
+    said: list[str] = []
+    tell([good("Klippy listens: x\n\x1b[2J ü (process 7)")], said.append)
+    assert said[0] == "good     Klippy listens: x\\n\\x1b[2J ü (process 7)"

@@ -120,7 +120,7 @@ def test_missing() -> None:
     ("kind", "says", "mend"),
     [
         ("file", f"{DATA}/logs is no folder", f"mv {DATA}/logs {DATA}/logs.aside"),
-        ("dangling", f"{DATA}/logs is a link to what isn't there", f"rm {DATA}/logs"),
+        ("dangling", f"{DATA}/logs is a link to what isn't there", f"mv {DATA}/logs {DATA}/logs.aside"),
         (
             "closed",
             f"{DATA}/logs can't be looked at",

@@ -154,8 +154,15 @@ def test_no_bus() -> None:
 )
 def test_other_providers(options: MachineOptions, answer: Outcome | None, finding: Finding) -> None:
     """Without the bus, sudo is looked at, or nothing."""
-    commands = FakeCommands({} if answer is None else {"sudo -n -- true": answer})
+    commands = FakeCommands({} if answer is None else {"sudo -n -- systemctl --version": answer})
     assert judged_bus(read_bus(options, {}, commands)) == [finding]
+
+
+def test_sudo_rule_is_read() -> None:
+    """The file of the rule has a name that sudo doesn't skip, as it does those with dots."""
+    facts = BusFacts("systemd_cli", "", sudo="no")
+    (finding,) = bus_findings(facts, evolve(INSTALLATION, name="txraker.left"))
+    assert str(finding.mend).endswith(" /etc/sudoers.d/txraker-left")
 
 
 FILE = SystemFile(Path("/etc/systemd/system/txraker.service"), files_of(INSTALLATION)[0].text)
@@ -244,7 +251,7 @@ RUNNING = UnitFacts("txraker.service", is_there=True, is_enabled=True, active_st
                 warning("systemd hasn't read txraker.service as it is now", "sudo systemctl daemon-reload"),
                 bad(
                     "txraker.service has failed; the command shows why",
-                    "journalctl -u txraker -n 50 --no-pager",
+                    "sudo journalctl -u txraker -n 50 --no-pager",
                 ),
             ],
         ),
@@ -274,17 +281,18 @@ def test_moonrakers_are_found() -> None:
 
 
 def test_moonrakers() -> None:
-    """A Moonraker that is enabled or runs is warned of, with the command that ends that."""
+    """A Moonraker that is enabled is warned of, and of one that runs we say how to move in."""
     enabled = UnitFacts("moonraker.service", is_there=True, is_enabled=True, active_state="inactive")
     off = evolve(enabled, name="moonraker-2.service", is_enabled=False)
-    (finding,) = moonraker_findings([enabled, off])
+    (finding,) = moonraker_findings([enabled, off], INSTALLATION)
     assert finding == warning(
         "moonraker.service is enabled: on the same data path or port it is in txraker's way",
-        "sudo systemctl disable --now moonraker.service",
+        "sudo systemctl disable moonraker.service",
     )
-    (finding,) = moonraker_findings([evolve(enabled, active_state="active")])
+    (finding,) = moonraker_findings([evolve(enabled, active_state="active")], INSTALLATION)
+    assert finding.mend == "/home/pi/env/bin/txraker migrate --dry-run"
     assert finding.says.startswith("moonraker.service is enabled and running:")
     for unseen in (None, [off, evolve(off, problem="no")]):
-        (finding,) = moonraker_findings(unseen)
+        (finding,) = moonraker_findings(unseen, INSTALLATION)
         assert finding.level == "unknown"
-    assert list(moonraker_findings([off])) == [good("No Moonraker is enabled or running")]
+    assert list(moonraker_findings([off], INSTALLATION)) == [good("No Moonraker is enabled or running")]

@@ -131,15 +131,22 @@ def test_addresses(tmp_path: Path, host: str, address: str, collides: bool) -> N
 
 
 def test_ports() -> None:
-    """A port is free, ours, or taken by somebody, who is named with the command that ends it."""
+    """A port is free, ours, or taken by somebody, who is named with what ends it, or moves it."""
     taken = PortFacts(7125, (Listener("::", "pi", None), Listener("0.0.0.0", "pi", MOONRAKER)))
     assert list(port_findings(PortFacts(7125, ()), INSTALLATION)) == [good("Port 7125 is free")]
     assert list(port_findings(taken, INSTALLATION)) == [
         bad(
             "Port 7125 is taken by moonraker (process 812, moonraker.service)",
-            "sudo systemctl disable --now moonraker.service",
+            "/home/pi/env/bin/txraker migrate --dry-run",
         )
     ]
+    for unit, mend in {
+        "moonraker-2.service": "/home/pi/env/bin/txraker migrate --service moonraker-2 --dry-run",
+        "a;b.service": "sudo systemctl disable --now 'a;b.service'",
+        "moonraker-obico.service": "sudo systemctl disable --now moonraker-obico.service",
+    }.items():
+        other = PortFacts(7125, (Listener("::", "pi", evolve(MOONRAKER, unit=unit)),))
+        assert next(iter(port_findings(other, INSTALLATION))).mend == mend
     by_hand = PortFacts(7125, (Listener("::", "pi", evolve(MOONRAKER, unit=None)),))
     assert next(iter(port_findings(by_hand, INSTALLATION))).mend == "sudo kill 812"
     unseen = PortFacts(7125, taken.listeners[:1])
@@ -240,7 +247,7 @@ def test_own_socket() -> None:
         SocketFacts(path, None, OURS): good(f"txraker serves {DATA} now (process 900)"),
         SocketFacts(path, None, MOONRAKER): bad(
             f"Another server uses {DATA}: moonraker (process 812, moonraker.service)",
-            "sudo systemctl disable --now moonraker.service",
+            "/home/pi/env/bin/txraker migrate --dry-run",
         ),
     }
     for facts, expected in cases.items():

@@ -14,8 +14,10 @@ from txraker.install.migration.plan import way_back
 from txraker.install.system_files import files_of
 from txraker.system.listener import Listener
 
-STOP = "sudo systemctl disable --now moonraker.service"
-RESUME = "sudo systemctl enable --now moonraker.service"
+STOP = "sudo systemctl stop moonraker.service"
+RESUME = "sudo systemctl start moonraker.service"
+DISABLE = "sudo systemctl disable moonraker.service"
+ENABLE = "sudo systemctl enable moonraker.service"
 IMPORT = "bin/txraker import-database -d home/printer_data"
 REMOVE = " ".join(
     ["rm -f --", *(f"home/printer_data/database/txraker.db{ending}" for ending in ("", "-wal", "-shm"))]
@@ -37,14 +39,14 @@ def machine(tmp_path: Path) -> Machine:
 def test_migration(machine: Machine) -> None:
     """After a yes all is done in order and looked at, and the way back is told at the end."""
     assert machine.migrate() == 0
-    assert machine.done == [STOP, IMPORT, WRITE, START]
+    assert machine.done == [STOP, IMPORT, WRITE, DISABLE, START]
     assert machine.asked == ["Do all this now?"]
     assert {path for _, path, _ in machine.requests} == {
         "/server/info", "/server/database/list", "/access/users/list",
     }  # fmt: skip
     assert {headers["X-Api-Key"] for _, _, headers in machine.requests} == {API_KEY}
     assert machine.said[-1].strip() == (
-        "sudo systemctl disable --now txraker && sudo systemctl enable --now moonraker"
+        "sudo systemctl disable --now txraker; sudo systemctl enable --now moonraker"
     )
     assert API_KEY not in machine.text
 
@@ -54,7 +56,7 @@ def test_dry_run(machine: Machine) -> None:
     before = {path: path.stat() for path in machine.root.rglob("*")}
     assert machine.migrate(dry_run=True) == 0
     assert (machine.done, machine.asked) == ([], [])
-    for command in (STOP, IMPORT, WRITE, START):
+    for command in (STOP, IMPORT, WRITE, DISABLE, START):
         assert f"     {command}" in machine.text.replace(f"{machine.root}/", "")
     assert "curl http://127.0.0.1:7125/server/info" in machine.text
     assert "used: [server]" in machine.text
@@ -85,15 +87,49 @@ def test_root_can_not_be_asked(machine: Machine) -> None:
     assert machine.done == []
 
 
+def test_print_begins_meanwhile(machine: Machine) -> None:
+    """A print that was begun while somebody was asked, for a yes or a password, is in the way."""
+    machine.commands.effects["sudo -- true"] = lambda: setattr(machine, "print_state", "printing")
+    with pytest.raises(InstallError, match=r"The printer is printing: wait .* Nothing was changed"):
+        machine.migrate()
+    assert machine.done == []
+
+
+def test_changed_meanwhile(machine: Machine) -> None:
+    """Nothing is done but what was shown."""
+    machine.commands.effects["sudo -- true"] = machine.own_database.touch
+    with pytest.raises(InstallError, match=r"isn't as it was shown: call this again\. Nothing was changed"):
+        machine.migrate()
+    assert machine.done == []
+
+
+def test_two_at_once(machine: Machine) -> None:
+    """Who calls it again while it runs, as after losing the terminal, doesn't get in its way."""
+
+    def again() -> None:
+        machine.commands.effects = {}
+        with pytest.raises(InstallError, match=r"is being migrated already\. Nothing was changed"):
+            machine.migrate()
+        machine.take_over()
+
+    machine.commands.effects["import-database"] = again
+    assert machine.migrate() == 0
+    assert machine.done == [STOP, IMPORT, WRITE, DISABLE, START]
+
+
 @pytest.mark.parametrize(
     ("fails", "done"),
     [
-        ("sudo -- systemctl disable --now moonraker", [STOP, RESUME]),
+        ("sudo -- systemctl stop moonraker", [STOP, RESUME]),
         ("{bin}/txraker import-database", [STOP, IMPORT, REMOVE, RESUME]),
         ("{bin}/txraker unit", [STOP, IMPORT, WRITE, UNWRITE, RELOAD, REMOVE, RESUME]),
         (
+            "sudo -- systemctl disable moonraker",
+            [STOP, IMPORT, WRITE, DISABLE, ENABLE, UNWRITE, RELOAD, REMOVE, RESUME],
+        ),
+        (
             "sudo -- systemctl enable --now txraker",
-            [STOP, IMPORT, WRITE, START, END, UNWRITE, RELOAD, REMOVE, RESUME],
+            [STOP, IMPORT, WRITE, DISABLE, START, END, ENABLE, UNWRITE, RELOAD, REMOVE, RESUME],
         ),
     ],
 )
@@ -112,7 +148,7 @@ def test_trial_that_fails(machine: Machine) -> None:
     machine.results["/access/users/list"] = {"users": []}
     with pytest.raises(InstallError, match="txraker runs, but it lacks the users alice"):
         machine.migrate()
-    assert machine.done[4:] == [END, UNWRITE, RELOAD, REMOVE, RESUME]
+    assert machine.done[5:] == [END, ENABLE, UNWRITE, RELOAD, REMOVE, RESUME]
 
 
 def test_interrupted(machine: Machine) -> None:
@@ -130,7 +166,7 @@ def test_terminal_is_gone(machine: Machine) -> None:
     def hang_up() -> None:
         machine.said = _Gone()
 
-    machine.commands.effects["disable --now moonraker"] = hang_up
+    machine.commands.effects["stop moonraker"] = hang_up
     machine.fail(f"{machine.scripts}/txraker unit")
     with pytest.raises(InstallError):
         machine.migrate()
@@ -166,30 +202,24 @@ def test_undoing_that_fails(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("active", "enabled", "first", "last"),
+    ("active", "enabled", "done"),
     [
-        (
-            "active",
-            "disabled",
-            "sudo systemctl stop moonraker.service",
-            "sudo systemctl start moonraker.service",
-        ),
+        ("active", "disabled", [STOP, IMPORT, WRITE, START, END, UNWRITE, RELOAD, REMOVE, RESUME]),
         (
             "inactive",
             "enabled",
-            "sudo systemctl disable moonraker.service",
-            "sudo systemctl enable moonraker.service",
+            [IMPORT, WRITE, DISABLE, START, END, ENABLE, UNWRITE, RELOAD, REMOVE],
         ),
-        ("inactive", "disabled", IMPORT, REMOVE),
+        ("inactive", "disabled", [IMPORT, WRITE, START, END, UNWRITE, RELOAD, REMOVE]),
     ],
 )
-def test_moonraker_as_it_was(machine: Machine, active: str, enabled: str, first: str, last: str) -> None:
+def test_moonraker_as_it_was(machine: Machine, active: str, enabled: str, done: list[str]) -> None:
     """A Moonraker that doesn't run or isn't enabled isn't started or enabled by undoing either."""
     machine.tell("moonraker", ActiveState=active, UnitFileState=enabled)
-    machine.fail(f"{machine.scripts}/txraker import-database")
+    machine.fail("sudo -- systemctl enable --now txraker")
     with pytest.raises(InstallError, match="Everything is as it was"):
         machine.migrate()
-    assert (machine.done[0], machine.done[-1]) == (first, last)
+    assert machine.done == done
 
 
 def test_earlier_database(machine: Machine) -> None:
@@ -228,7 +258,7 @@ def test_files_that_are_there(machine: Machine) -> None:
     machine.fail("sudo -- systemctl enable --now txraker")
     with pytest.raises(InstallError):
         machine.migrate()
-    assert machine.done == [STOP, IMPORT, WRITE, START, END, REMOVE, RESUME]
+    assert machine.done == [STOP, IMPORT, WRITE, DISABLE, START, END, ENABLE, REMOVE, RESUME]
     (machine.root / rule.path.relative_to("/")).write_text(rule.text)
     machine.commands.ran.clear()
     with pytest.raises(InstallError):
@@ -256,6 +286,4 @@ def test_way_back_of_odd_names(machine: Machine) -> None:
     """The command that goes back is one for a shell, whatever a service is called."""
     found = machine.look()
     own, moonraker = evolve(found.own, unit="x-2.service"), evolve(found.moonraker, unit="a b.service")
-    assert way_back(own, moonraker) == (
-        "sudo systemctl disable --now x-2 && sudo systemctl enable --now 'a b'"
-    )
+    assert way_back(own, moonraker) == ("sudo systemctl disable --now x-2; sudo systemctl enable --now 'a b'")

@@ -67,10 +67,10 @@ def test_odd_command(shown: str, words: list[str]) -> None:
 
 
 def test_expanded() -> None:
-    """A variable alone may be several words or none, one in braces is part of its word."""
-    variables = {"ARGS": "-m moonraker", "NAME": "a b"}
+    """A variable alone may be several words, also quoted ones, or none; one in braces is part of its word."""
+    variables = {"ARGS": "-m moonraker -d '/srv/my printer'", "NAME": "a b"}
     assert expanded(["x", "$ARGS", "$NONE", "-d${NAME}", "${NONE}", "a$ARGS"], variables) == [
-        "x", "-m", "moonraker", "-da b", "", "a$ARGS",
+        "x", "-m", "moonraker", "-d", "/srv/my printer", "-da b", "", "a$ARGS",
     ]  # fmt: skip
 
 

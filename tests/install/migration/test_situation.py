@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from attrs import evolve
 from tests.install.fakes import ROOT, FakeAccounts
 from tests.install.migration.bench import Machine
 from txraker.install.errors import InstallError
+from txraker.install.migration.live import UNKNOWN
 from txraker.install.migration.plan import refusals
 from txraker.install.migration.situation import Lookout
 from txraker.install.system_files import SystemFiles
@@ -77,9 +79,18 @@ def test_other_data_path(machine: Machine) -> None:
 def test_other_user(machine: Machine) -> None:
     """Somebody else's Moonraker is to be moved by somebody else."""
     machine.tell("moonraker", User="")
-    assert the_refusal(machine) == "moonraker.service runs as root, and you are pi: call this as root"
+    assert the_refusal(machine) == (
+        "moonraker.service runs as root, which txraker doesn't: let Moonraker run as pi first, by User= in "
+        "its unit, and own its files: sudo systemctl edit moonraker.service"
+    )
     machine.tell("moonraker", User="anna")
     assert "call this as anna" in the_refusal(machine)
+
+
+def test_masked(machine: Machine) -> None:
+    """Of a service that is masked nobody knows how it is started, or could start it on the way back."""
+    machine.tell("moonraker", LoadState="masked", ActiveState="inactive", UnitFileState="masked", User="")
+    assert the_refusal(machine) == "moonraker.service is masked: sudo systemctl unmask moonraker.service"
 
 
 @pytest.mark.parametrize(
@@ -87,6 +98,10 @@ def test_other_user(machine: Machine) -> None:
     [
         (Listener(7), "process 7. Stop it first: kill 7"),
         (Listener(7, "a.service"), "process 7 (a.service). Stop it first: sudo systemctl stop a.service"),
+        (
+            Listener(7, "a;b.service"),
+            "process 7 (a;b.service). Stop it first: sudo systemctl stop 'a;b.service'",
+        ),
     ],
 )
 def test_other_server(machine: Machine, listener: Listener, told: str) -> None:
@@ -110,10 +125,30 @@ def test_print(machine: Machine, state: str) -> None:
     assert the_refusal(machine) == f"The printer is {state}: wait until the print has ended"
 
 
+def test_silent_server(machine: Machine) -> None:
+    """A Moonraker that is too busy to answer may be printing."""
+    machine.print_state = UNKNOWN
+    assert the_refusal(machine) == (
+        "moonraker.service doesn't say whether the printer prints. Call this again, or, if you know that it "
+        "doesn't, stop it first: sudo systemctl stop moonraker.service"
+    )
+
+
 def test_own_service_runs(machine: Machine) -> None:
     """Our service isn't taken from a printer that it serves."""
     machine.tell("txraker")
     assert the_refusal(machine).startswith("txraker.service runs already. If it serves another printer")
+
+
+def test_moved_already(machine: Machine) -> None:
+    """Who has moved in already isn't told to stop the printer's server, but how to go back."""
+    machine.tell("txraker")
+    machine.tell("moonraker", ActiveState="inactive", MainPID="0")
+    machine.listener = Listener(7, "txraker.service")
+    assert the_refusal(machine) == (
+        f"txraker.service serves {machine.data} already. To migrate once more, go back to Moonraker before: "
+        "sudo systemctl disable --now txraker; sudo systemctl enable --now moonraker"
+    )
 
 
 def test_foreign_unit(machine: Machine) -> None:
@@ -154,14 +189,16 @@ def test_configuration_elsewhere(machine: Machine) -> None:
     """A configuration that Moonraker is told to read is the one that we read, or a reason with what helps."""
     machine.tell("moonraker", Environment=f"MOONRAKER_CONFIG_PATH={machine.configuration}")
     assert refusals(machine.look()) == []
-    machine.tell("moonraker", Environment="MOONRAKER_CONFIG_PATH=/etc/m.conf")
-    target = machine.data / "config" / "txraker.conf"
-    assert (
-        the_refusal(machine)
-        == f"Moonraker reads /etc/m.conf, which txraker wouldn't: ln -s /etc/m.conf {target}"
-    )
-    target.write_text("[server]\n")
+    elsewhere = machine.root / "else where" / "m.conf"
+    (elsewhere.parent / "more").mkdir(parents=True)
+    elsewhere.write_text("[include more/*.conf]\n")
+    (elsewhere.parent / "more" / "cameras.conf").write_text("[webcam front]\nstream_url: /x\n")
+    machine.tell("moonraker", Environment=f'"MOONRAKER_CONFIG_PATH={elsewhere}"')
+    said, _, command = the_refusal(machine).partition(", which txraker wouldn't: ")
+    assert said == f"Moonraker reads {elsewhere}"
+    subprocess.run(["sh", "-c", command], check=True)
     assert refusals(machine.look()) == []
+    assert "webcam front" in machine.look().configuration.used
 
 
 def test_database(machine: Machine) -> None:

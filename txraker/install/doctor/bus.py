@@ -43,7 +43,7 @@ def read_bus(options: MachineOptions, environment: Mapping[str, str], commands: 
     address = options.dbus_address or environment.get("DBUS_SYSTEM_BUS_ADDRESS") or DEFAULT_ADDRESS
     if options.provider == "systemd_cli":
         has_password = options.sudo_password is not None
-        outcome = None if has_password else commands.run(["sudo", "-n", "--", "true"])
+        outcome = None if has_password else commands.run(["sudo", "-n", "--", "systemctl", "--version"])
         return BusFacts(
             options.provider, address, sudo="" if outcome is None or outcome.is_good else outcome.words
         )
@@ -90,7 +90,8 @@ def _sudo(problem: str, installation: Installation) -> Finding:
     if not problem:
         return good("Services are managed by sudo, which works or has a password")
     rule = f"{installation.user} ALL=(root) NOPASSWD: /usr/bin/systemctl"
-    mend = f"echo {shlex.quote(rule)} | sudo tee /etc/sudoers.d/{installation.name}"
+    file = f"/etc/sudoers.d/{installation.name.replace('.', '-')}"  # sudo skips those with dots
+    mend = f"echo {shlex.quote(rule)} | sudo tee {file}"
     return bad(f"Services are to be managed by sudo, which doesn't work: {problem}", mend)
 
 

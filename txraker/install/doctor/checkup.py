@@ -143,7 +143,7 @@ def findings(facts: Facts, installation: Installation) -> Iterator[Finding]:
     if any(printer.bus.provider == "systemd_dbus" for printer in facts.printers):
         yield from file_findings("PolicyKit rule", facts.rule_file, installation)
     yield from unit_findings(facts.unit, installation)
-    yield from moonraker_findings(facts.moonrakers)
+    yield from moonraker_findings(facts.moonrakers, installation)
 
 
 def _printer_findings(facts: PrinterFacts, installation: Installation) -> Iterator[Finding]:

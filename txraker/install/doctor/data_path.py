@@ -112,11 +112,10 @@ def _missing(facts: DataPathFacts, installation: Installation) -> Finding:
 
 
 def _wrong(entry: Entry) -> Finding:
-    if entry.kind == "dangling":
-        return bad(f"{entry.path} is a link to what isn't there", f"rm {_word(entry.path)}")
     if entry.kind == "closed":
         return bad(f"{entry.path} can't be looked at", f"ls -ld {' '.join(map(_word, _steps(entry.path)))}")
-    return bad(f"{entry.path} is no {entry.wanted}", f"mv {_word(entry.path)} {_word(f'{entry.path}.aside')}")
+    what = "a link to what isn't there" if entry.kind == "dangling" else f"no {entry.wanted}"
+    return bad(f"{entry.path} is {what}", f"mv {_word(entry.path)} {_word(f'{entry.path}.aside')}")
 
 
 def _closed(path: Path, entries: Sequence[Entry], installation: Installation) -> Iterator[Finding]:

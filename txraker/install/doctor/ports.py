@@ -53,7 +53,7 @@ def port_findings(facts: PortFacts, installation: Installation) -> Iterator[Find
     elif process.is_txraker or process.unit == installation.unit:
         yield good(f"txraker answers at port {facts.number} (process {process.number})")
     else:
-        yield bad(f"Port {facts.number} is taken by {process}", process.end)
+        yield bad(f"Port {facts.number} is taken by {process}", process.end(installation))
 
 
 def _collides(host: str, address: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import shlex
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,11 +15,27 @@ from typing import Final
 from attrs import frozen
 
 from txraker.install.doctor.interpreter import user_name
+from txraker.install.installation import DEFAULT_NAME, Installation
 from txraker.system.cgroups import unit_of_cgroups
 from txraker.system.host.files import children, read_text
+from txraker.system.services import DEFAULT_ALLOWED, service_name
 
 _LISTENING: Final = "0A"
 _PYTHON: Final = re.compile(r"python[0-9.]*")
+_NAMED_LIKE_IT: Final = tuple(service for service in DEFAULT_ALLOWED if service.startswith("moonraker"))
+
+
+def is_moonraker(unit: str) -> bool:
+    """Say whether a service is a Moonraker by its name, and not only named like one."""
+    return unit.startswith("moonraker") and not unit.startswith(_NAMED_LIKE_IT) and "@." not in unit
+
+
+def migration_words(installation: Installation, unit: str) -> str:
+    """Return the command, for a shell, that shows how to move in from a Moonraker."""
+    service = service_name(unit)
+    which = [] if service == "moonraker" else ["--service", service]
+    name = [] if installation.name == DEFAULT_NAME else ["--name", installation.name]
+    return shlex.join([str(installation.twistd.with_name("txraker")), "migrate", *which, *name, "--dry-run"])
 
 
 @frozen
@@ -47,10 +64,13 @@ class Process:
     def __str__(self) -> str:
         return f"{self.name} (process {self.number}{f', {self.unit}' if self.unit else ''})"
 
-    @property
-    def end(self) -> str:
-        """The command that ends it, for good if it is a service."""
-        return f"sudo systemctl disable --now {self.unit}" if self.unit else f"sudo kill {self.number}"
+    def end(self, installation: Installation) -> str:
+        """Return the command that ends it, for good if it is a service; for a Moonraker how to move in."""
+        if self.unit is None:
+            return f"sudo kill {self.number}"
+        if is_moonraker(self.unit):
+            return migration_words(installation, self.unit)
+        return f"sudo systemctl disable --now {shlex.quote(self.unit)}"
 
 
 @frozen

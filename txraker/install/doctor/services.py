@@ -10,11 +10,11 @@ from attrs import frozen
 
 from txraker.install.commands import ICommands
 from txraker.install.doctor.finding import Finding, bad, good, unknown, warning
+from txraker.install.doctor.processes import is_moonraker, migration_words
 from txraker.install.installation import Installation
 from txraker.install.system_files import Standing, SystemFile, standing
 from txraker.install.unit_command import own_words
 from txraker.system.host.files import pairs
-from txraker.system.services import DEFAULT_ALLOWED
 
 _PROPERTIES: Final = "Id,LoadState,UnitFileState,ActiveState,SubState,NeedDaemonReload"
 _LIST: Final = ("systemctl", "--no-legend", "--plain", "--no-pager", "--full")
@@ -77,10 +77,7 @@ def read_moonrakers(commands: ICommands) -> tuple[UnitFacts, ...] | None:
     if listed.errors and not listed.is_good:
         return None
     names = [line.split()[0] for line in listed.output.splitlines() if line.strip()]
-    others = tuple(service for service in DEFAULT_ALLOWED if service.startswith("moonraker"))
-    return tuple(
-        read_unit(name, commands) for name in names if not name.startswith(others) and "@." not in name
-    )
+    return tuple(read_unit(name, commands) for name in names if is_moonraker(name))
 
 
 def file_findings(what: str, facts: InstalledFile, installation: Installation) -> Iterator[Finding]:
@@ -114,14 +111,16 @@ def unit_findings(facts: UnitFacts, installation: Installation) -> Iterator[Find
     if not facts.is_enabled:
         yield warning(f"{facts.name} won't start with the machine", f"sudo systemctl enable {name}")
     if facts.active_state == "failed":
-        yield bad(f"{facts.name} has failed; the command shows why", f"journalctl -u {name} -n 50 --no-pager")
+        yield bad(
+            f"{facts.name} has failed; the command shows why", f"sudo journalctl -u {name} -n 50 --no-pager"
+        )
     elif facts.is_active:
         yield good(f"{facts.name} runs")
     else:
         yield warning(f"{facts.name} doesn't run", f"sudo systemctl start {name}")
 
 
-def moonraker_findings(facts: Sequence[UnitFacts] | None) -> Iterator[Finding]:
+def moonraker_findings(facts: Sequence[UnitFacts] | None, installation: Installation) -> Iterator[Finding]:
     """Judge Moonrakers that are still there."""
     if facts is None or any(unit.problem for unit in facts):
         yield unknown("Whether a Moonraker is enabled or running can't be seen")
@@ -134,6 +133,7 @@ def moonraker_findings(facts: Sequence[UnitFacts] | None) -> Iterator[Finding]:
             says = (
                 f"{unit.name} is {' and '.join(states)}: on the same data path or port it is in txraker's way"
             )
-            yield warning(says, f"sudo systemctl disable --now {unit.name}")
+            moving = migration_words(installation, unit.name)
+            yield warning(says, moving if unit.is_active else f"sudo systemctl disable {unit.name}")
     if not any(unit.is_enabled or unit.is_active for unit in facts):
         yield good("No Moonraker is enabled or running")

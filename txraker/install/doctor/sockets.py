@@ -123,7 +123,7 @@ def own_socket_findings(facts: SocketFacts, data_path: Path, installation: Insta
     elif process.is_txraker or process.unit == installation.unit:
         yield good(f"txraker serves {data_path} now (process {process.number})")
     else:
-        yield bad(f"Another server uses {data_path}: {process}", process.end)
+        yield bad(f"Another server uses {data_path}: {process}", process.end(installation))
 
 
 def _forbidden(facts: SocketFacts, installation: Installation) -> Finding:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from attrs import field, frozen
 
 from txraker.install.commands import ICommands
 from txraker.install.errors import InstallError
-from txraker.install.migration.journey import Interruption, Journey
+from txraker.install.migration.journey import Interruption, Journey, one_at_a_time
 from txraker.install.migration.plan import Step, refusals, steps, told_of_configuration, way_back
 from txraker.install.migration.situation import Lookout, Situation
 from txraker.install.migration.trial import Get, Trial, get
@@ -33,8 +34,9 @@ class MigrateCommand:
         self, data_path: str | None, service: str, name: str, *, dry_run: bool = False, yes: bool = False
     ) -> int:
         """Do it; return 0, or 1 when somebody said no or nothing can be done. Raises InstallError."""
-        situation = self._lookout.look(data_path, service, name)
-        planned, journey = steps(situation, self._now()), self._journey(situation)
+        look, now = partial(self._lookout.look, data_path, service, name), self._now()
+        situation = look()
+        planned, journey = steps(situation, now), self._journey(situation)
         self._show(situation)
         reasons = refusals(situation)
         if reasons:
@@ -47,13 +49,16 @@ class MigrateCommand:
         if dry_run or not (yes or self._ask("Do all this now?")):
             self._say("Nothing was changed.")
             return 0 if dry_run else 1
-        self._go(situation, planned, journey, trial)
+        self._check_root()
+        with one_at_a_time(situation.data_path / "database"):
+            latest = look()
+            _check_unchanged(planned, steps(latest, now), refusals(latest))
+            with self._interruption.noted():
+                journey.go(planned, trial)
+        self._say_way_back(situation)
         return 0
 
-    def _go(self, situation: Situation, planned: Sequence[Step], journey: Journey, trial: Trial) -> None:
-        self._check_root()
-        with self._interruption.noted():
-            journey.go(planned, trial)
+    def _say_way_back(self, situation: Situation) -> None:
         self._say("")
         self._say(f"{situation.own.unit} serves the printer. To go back to Moonraker:")
         self._say("")
@@ -97,3 +102,11 @@ class MigrateCommand:
         self._say(f"{len(planned) + 1:3}. See that it answers and has all that, with the API key:")
         self._say(f"     {trial.command}")
         self._say("If a step fails, those before it are undone, and Moonraker is as it is now.")
+
+
+def _check_unchanged(shown: Sequence[Step], planned: Sequence[Step], reasons: Sequence[str]) -> None:
+    """See that what was shown is still what is to be done: somebody may have answered hours later."""
+    if reasons:
+        raise InstallError(f"{reasons[0]}. Nothing was changed.")
+    if planned != shown:
+        raise InstallError("Something isn't as it was shown: call this again. Nothing was changed.")

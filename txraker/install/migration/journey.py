@@ -5,10 +5,13 @@ A command that was begun comes to its end: one that is undone while it still run
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shlex
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -114,6 +117,22 @@ class Journey:
     def _tell(self, line: str) -> None:
         with suppress(OSError):  # the terminal may be gone, and a printer without a server is worse
             self._say(line)
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Keep others from moving in where we do, as long as the context lasts; nothing is written for that.
+
+    Raises InstallError when somebody else is there already.
+    """
+    with ExitStack() as held:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        held.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InstallError(f"{folder.parent} is being migrated already. Nothing was changed.") from None
+        yield
 
 
 @contextmanager

@@ -97,5 +97,5 @@ def _split(text: str) -> list[str]:
 def _expanded(word: str, variables: Mapping[str, str]) -> list[str]:
     alone = _WORD.fullmatch(word)
     if alone:
-        return variables.get(alone[1], "").split()
+        return _split(variables.get(alone[1], ""))
     return [_VARIABLE.sub(lambda found: variables.get(found[1], ""), word)]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from txraker.klippy.framing import TERMINATOR
 
 ANSWERS_WITHIN: Final = 3.0
-"""Seconds in which a server says what the printer does; one that can't tell isn't waited for."""
+"""Seconds in which a server says what the printer does."""
+
+UNKNOWN: Final = "unknown"
+"""What the printer does, if the server doesn't say."""
 
 _QUESTION: Final = {
     "jsonrpc": "2.0",
@@ -24,20 +29,22 @@ _MOST: Final = 1024 * 1024
 
 
 class _PrintStats(msgspec.Struct, frozen=True):
-    state: str
+    state: str | None = None
 
 
 class _Status(msgspec.Struct, frozen=True):
-    print_stats: _PrintStats
+    print_stats: _PrintStats = _PrintStats()
 
 
 class _Result(msgspec.Struct, frozen=True):
-    status: _Status
+    status: _Status = _Status()
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    id: int
-    result: _Result
+    """An answer to our question; one without a result is an error, such as that Klipper isn't ready."""
+
+    id: Literal[7125]
+    result: _Result = _Result()
 
 
 def local_socket(data_path: Path) -> Path:
@@ -48,29 +55,29 @@ def local_socket(data_path: Path) -> Path:
 def print_state(path: Path) -> str | None:
     """Return what a live server says of the printer: ``printing``, ``paused``, ``standby`` and the like.
 
-    ``path`` is its socket. None when nobody answers, or Klipper isn't ready.
+    ``path`` is its socket. None when nobody is there, or Klipper isn't ready; UNKNOWN without an answer.
     """
-    deadline = time.monotonic() + ANSWERS_WITHIN
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(ANSWERS_WITHIN)
             connection.connect(str(path))
             connection.sendall(msgspec.json.encode(_QUESTION) + TERMINATOR)
-            return _answer(connection, deadline)
+            return told_state(connection.recv, time.monotonic)
+    except TimeoutError:
+        return UNKNOWN
     except OSError:
         return None
 
 
-def _answer(connection: socket.socket, deadline: float) -> str | None:
-    data = b""
-    while len(data) < _MOST and time.monotonic() < deadline:
-        received = connection.recv(65536)
+def told_state(receive: Callable[[int], bytes], now: Callable[[], float]) -> str | None:
+    """Return what is told by the answer among what is received, which may be notifications for a while."""
+    data, deadline = b"", now() + ANSWERS_WITHIN
+    while len(data) < _MOST and now() < deadline:
+        received = receive(65536)
         if not received:
             return None
         *texts, data = (data + received).split(TERMINATOR)
         for text in texts:
-            try:
+            with suppress(msgspec.DecodeError):  # it is none
                 return msgspec.json.decode(text, type=_Answer).result.status.print_stats.state
-            except msgspec.DecodeError:  # some notification, or a refusal
-                continue
-    return None
+    return UNKNOWN

@@ -12,6 +12,7 @@ from attrs import frozen
 from txraker.install.commands import RUN_WITHIN
 from txraker.install.configured import Configured
 from txraker.install.installation import Installation
+from txraker.install.migration.live import UNKNOWN
 from txraker.install.migration.service import Service
 from txraker.install.migration.situation import OWN_CONFIGURATION, Situation
 from txraker.install.system_files import Standing
@@ -50,6 +51,11 @@ class Step:
 
 def refusals(situation: Situation) -> list[str]:
     """Return why nothing can be done, each with what mends it; nothing when it can."""
+    own, listener = situation.own, situation.listener
+    if listener is not None and listener.unit == own.unit:
+        back = way_back(own, situation.moonraker)
+        text = f"{own.unit} serves {situation.data_path} already. To migrate once more, go back to Moonraker"
+        return [f"{text} before: {back}"]
     return [
         *_about_services(situation),
         *_about_live_server(situation),
@@ -58,26 +64,37 @@ def refusals(situation: Situation) -> list[str]:
 
 
 def steps(situation: Situation, now: str) -> list[Step]:
-    """Return what is done, in this order; ``now`` is a time that can be part of a file's name."""
+    """Return what is done, in this order; ``now`` is a time that can be part of a file's name.
+
+    Moonraker starts with the machine until ours is about to: after a power failure the printer has a server.
+    """
     installation = situation.installation
     return [
-        *_stop_moonraker(situation.moonraker),
+        *_stop(situation.moonraker),
         *_keep_earlier(situation.earlier, now),
         _import(installation, situation.data_path),
         *_write_files(situation),
+        *_disable(situation.moonraker),
         _start_own(situation.own),
     ]
 
 
 def way_back(own: Service, moonraker: Service) -> str:
-    """Return the command that goes back, for a shell; it needs nothing of ours."""
+    """Return the command that goes back, for a shell; it needs nothing of ours, not even our service."""
     ours, theirs = shlex.quote(own.name), shlex.quote(moonraker.name)
-    return f"sudo systemctl disable --now {ours} && sudo systemctl enable --now {theirs}"
+    return f"sudo systemctl disable --now {ours}; sudo systemctl enable --now {theirs}"
 
 
 def _about_services(situation: Situation) -> Iterator[str]:
     moonraker, own, user = situation.moonraker, situation.own, situation.installation.user
-    if moonraker.user != user:
+    if moonraker.is_masked:
+        yield f"{moonraker.unit} is masked: sudo systemctl unmask {shlex.quote(moonraker.unit)}"
+    elif moonraker.user == "root":
+        yield (
+            f"{moonraker.unit} runs as root, which txraker doesn't: let Moonraker run as {user} first, by "
+            f"User= in its unit, and own its files: sudo systemctl edit {shlex.quote(moonraker.unit)}"
+        )
+    elif moonraker.user != user:
         yield f"{moonraker.unit} runs as {moonraker.user}, and you are {user}: call this as {moonraker.user}"
     if situation.served is not None:
         yield (
@@ -106,6 +123,11 @@ def _about_live_server(situation: Situation) -> Iterator[str]:
         )
     if situation.print_state in ("printing", "paused"):
         yield f"The printer is {situation.print_state}: wait until the print has ended"
+    if situation.print_state == UNKNOWN:
+        yield (
+            f"{moonraker.unit} doesn't say whether the printer prints. Call this again, or, if you know that "
+            f"it doesn't, stop it first: sudo systemctl stop {shlex.quote(moonraker.unit)}"
+        )
 
 
 def _about_data(situation: Situation) -> Iterator[str]:
@@ -114,8 +136,9 @@ def _about_data(situation: Situation) -> Iterator[str]:
         yield f"txraker can't use the configuration, and would not start: {configuration.fatal}"
     elif situation.configured_by is not None:
         target = situation.data_path / "config" / OWN_CONFIGURATION
-        link = shlex.join(["ln", "-s", str(situation.configured_by), str(target)])
-        yield f"Moonraker reads {situation.configured_by}, which txraker wouldn't: {link}"
+        line = shlex.quote(f"[include {situation.configured_by}]")  # a link would include from elsewhere
+        mend = f"echo {line} > {shlex.quote(str(target))}"
+        yield f"Moonraker reads {situation.configured_by}, which txraker wouldn't: {mend}"
     elif configuration.path is None:
         yield f"There is no configuration in {situation.data_path / 'config'}"
     if isinstance(situation.imported, str):
@@ -135,21 +158,21 @@ def _is_of(service: Service, listener: Listener) -> bool:
 def _end_of(listener: Listener) -> str:
     """Return what ends a process, or says which it is."""
     if listener.unit is not None:
-        return f"sudo systemctl stop {listener.unit}"
+        return f"sudo systemctl stop {shlex.quote(listener.unit)}"
     return f"kill {listener.process_id}" if listener.process_id else "sudo ss -xlp says which it is"
 
 
-def _stop_moonraker(moonraker: Service) -> Iterator[Step]:
-    """Take away just what is there, so that just that comes back."""
-    verbs = {
-        (True, True): (("disable", "--now"), ("enable", "--now"), "Stop Moonraker and disable its service"),
-        (True, False): (("stop",), ("start",), "Stop Moonraker"),
-        (False, True): (("disable",), ("enable",), "Disable Moonraker's service, which doesn't run"),
-    }
-    found = verbs.get((moonraker.is_active, moonraker.is_enabled))
-    if found is not None:
-        do, undo, says = found
-        yield Step(says, _systemctl(*do, moonraker.unit), [_systemctl(*undo, moonraker.unit)])
+def _stop(moonraker: Service) -> Iterator[Step]:
+    """Take away just what is there, so that just that comes back; so does ``_disable``."""
+    if moonraker.is_active:
+        undo = [_systemctl("start", moonraker.unit)]
+        yield Step("Stop Moonraker", _systemctl("stop", moonraker.unit), undo)
+
+
+def _disable(moonraker: Service) -> Iterator[Step]:
+    if moonraker.is_enabled:
+        undo = [_systemctl("enable", moonraker.unit)]
+        yield Step("Disable Moonraker's service", _systemctl("disable", moonraker.unit), undo)
 
 
 def _keep_earlier(earlier: Sequence[Path], now: str) -> Iterator[Step]:

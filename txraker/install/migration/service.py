@@ -52,6 +52,11 @@ class Service:
     properties: _Properties
 
     @property
+    def is_masked(self) -> bool:
+        """Whether nobody can start it, and systemd says nothing else of it."""
+        return "masked" in self.properties.get("LoadState", ())
+
+    @property
     def name(self) -> str:
         """The name as people use it."""
         return self.unit.removesuffix(".service")
