@@ -55,6 +55,7 @@ def pure_modules() -> Iterator[str]:
     yield from (
         "txraker/transports/frames.py",
         "txraker/transports/outbox.py",
+        "txraker/system/cgroups.py",
         "txraker/system/services.py",
         "txraker/system/host/usage.py",
     )

@@ -38,14 +38,20 @@ def run_aside(
     What it raises is reported, except for the exceptions that are ``expected`` and its cancellation.
     """
 
-    async def guarded() -> None:
-        try:
-            await work
-        except CancelledError:
-            pass
-        except expected:
-            pass
-        except Exception as fault:
-            report(where, fault)
+    return begin(_guarded(work, where, report, expected))
 
-    return begin(guarded())
+
+async def _guarded(
+    work: Coroutine[Any, Any, object],
+    where: str,
+    report: FaultReport,
+    expected: tuple[type[Exception], ...],
+) -> None:
+    try:
+        await work
+    except CancelledError:
+        pass
+    except expected:
+        pass
+    except Exception as fault:
+        report(where, fault)

@@ -43,7 +43,7 @@ class Kept:
 
     def __attrs_post_init__(self) -> None:
         self.backups = Backups(self._data_path / "backup" / "database", MIGRATIONS, local_now)
-        self._database = self._make_database()
+        self._database = self._make_database("The database has not been started")
         self.accounts = open_accounts(self._database, off_thread(self._reactor), self._reactor.seconds)
         self.namespaces = Namespaces(self._database)
 
@@ -73,12 +73,13 @@ class Kept:
         except StorageError as problem:
             self._warn("database", str(problem))
             await self._database.stop()
-            self._database = self._make_database()
+            self._database = self._make_database(str(problem))
             self.accounts.ledger.database = self.namespaces.database = self._database
             self._opening_again = self._reactor.callLater(OPEN_AGAIN_AFTER, self.open)
         else:
             self._warn("database", "")
             self._warn("database recovery", self._database.notice)
 
-    def _make_database(self) -> Database:
-        return Database(self._reactor, self._data_path, MIGRATIONS, Recovery(self.backups))
+    def _make_database(self, why_not: str) -> Database:
+        """Return a database to be opened; ``why_not`` says why it isn't open yet."""
+        return Database(self._reactor, self._data_path, MIGRATIONS, Recovery(self.backups), why_not)

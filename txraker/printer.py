@@ -36,6 +36,7 @@ from txraker.faults import fault_report, run_aside
 from txraker.kept import Kept
 from txraker.reactor import OwnThreads, Reactor
 from txraker.server import Server
+from txraker.system.listener import listener_at
 from txraker.system.logfile import LogFile
 from txraker.system.rolled import MIB, LogLimits
 
@@ -95,8 +96,12 @@ class PrinterServer(Service):
         self._current = self._assemble(self._configuration)
 
     def privilegedStartService(self) -> None:
-        """Listen already, if that is on a port that only root may use. Raises CannotListenError."""
+        """Listen already, if that is on a port that only root may use.
+
+        Raises CannotListenError, and OSError when another server, such as a Moonraker, has the data path.
+        """
         super().privilegedStartService()
+        _check_nobody_serves(self.data_path)
         if self._current.entrance.is_privileged:
             self._current.entrance.listen()
 
@@ -248,6 +253,17 @@ class PrinterServer(Service):
             + "".join(f"    {line}\n" for line in self._configuration.masked_lines())
             + "".join(f"Warning: {text}\n" for text in self._current.warnings.texts())
         )
+
+
+def _check_nobody_serves(data_path: Path) -> None:
+    """Raise OSError when a server for a data path is there already."""
+    path = data_path / "comms" / "moonraker.sock"
+    try:
+        listener = listener_at(path)
+    except OSError:
+        return
+    mend = f": sudo systemctl stop {listener.unit}" if listener.unit else ""
+    raise OSError(f"{data_path} is served already: {listener} listens at {path}. Stop it first{mend}")
 
 
 def _make_folders(data_path: Path) -> None:

@@ -27,9 +27,9 @@ from txraker.storage.schema import MIGRATIONS
 from txraker.testing.database import MemoryDatabase
 from txraker.testing.guard import MemoryGuard
 from txraker.testing.threads import at_once
+from txraker.transports.web.channel import LimitedSite
 from txraker.transports.web.download import Downloads, FileResource
 from txraker.transports.web.frontend import Frontend
-from txraker.transports.web.request import LimitedSite
 from txraker.transports.web.resources import Door, Nothing
 from txraker.transports.web.sending import Sending
 from txraker.transports.web.tree import site

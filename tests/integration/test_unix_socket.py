@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
 from collections.abc import Callable, Iterator
@@ -138,29 +139,53 @@ def test_configured_mode_and_a_left_over_socket(tmp_path: Path) -> None:
         assert not path.exists()
 
 
-@pytest.mark.parametrize("other", ["program", "file"])
-def test_nothing_is_stolen(tmp_path: Path, other: str) -> None:
-    """What another program listens on, or a file of that name, is left alone and warned about."""
+def test_nothing_is_stolen(tmp_path: Path) -> None:
+    """A file that has the socket's name is left alone and warned about."""
     port, data = free_port(), tmp_path / "data"
     configure(data, trusting(port))
     path = data / "comms" / "moonraker.sock"
     path.parent.mkdir()
-    with socket.socket(socket.AF_UNIX) as program:
-        if other == "program":
-            program.bind(str(path))
-            program.listen()
-        else:
-            path.write_text("precious")
+    path.write_text("precious")
+    with twistd(tmp_path, "-d", str(data)) as process:
+        (warning,) = process.wait_for(port)["warnings"]
+        assert str(path) in warning
+        process.terminate()
+        assert "Traceback" not in process.log.read_text()
+    assert path.read_text() == "precious"
+
+
+def test_beside_another_server(tmp_path: Path) -> None:
+    """A data path that another server has is refused by a message that names it; nothing is taken."""
+    data = tmp_path / "data"
+    configure(data, trusting(free_port()))
+    path = data / "comms" / "moonraker.sock"
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as moonraker:
+        moonraker.bind(str(path))
+        moonraker.listen()
         with twistd(tmp_path, "-d", str(data)) as process:
+            assert process.process.wait(20) == 1
+            output = process.log.read_text()
+        assert f"process {os.getpid()}" in output
+        assert f"listens at {path}. Stop it first" in output
+        assert "Traceback" not in output
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(path))
+    assert not (data / "database" / "txraker.db").exists()
+
+
+def test_one_of_several_has_another_server(tmp_path: Path) -> None:
+    """A printer that another server has is disabled, and a warning of the others."""
+    port, one, two = free_port(), tmp_path / "one", tmp_path / "two"
+    configure(one, trusting(port))
+    configure(two, trusting(free_port()))
+    (two / "comms").mkdir()
+    with socket.socket(socket.AF_UNIX) as moonraker:
+        moonraker.bind(str(two / "comms" / "moonraker.sock"))
+        moonraker.listen()
+        with twistd(tmp_path, "-d", str(one), "-d", str(two)) as process:
             (warning,) = process.wait_for(port)["warnings"]
-            assert str(path) in warning
-            process.terminate()
-            assert "Traceback" not in process.log.read_text()
-        if other == "program":
-            with socket.socket(socket.AF_UNIX) as probe:
-                probe.connect(str(path))
-        else:
-            assert path.read_text() == "precious"
+            assert f"{two} is served already: process {os.getpid()}" in warning
 
 
 def test_path_too_long(tmp_path: Path, connect: Connect) -> None:

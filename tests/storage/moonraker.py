@@ -13,8 +13,8 @@ from twisted.internet.defer import Deferred, execute
 
 from tests.storage.bench import Server
 from tests.tools import start
-from txraker import cli
 from txraker.authorization.accounts import Accounts, open_accounts
+from txraker.storage.importing import import_database
 from txraker.storage.moonraker_import import Imported
 from txraker.storage.schema import MIGRATIONS
 
@@ -123,7 +123,7 @@ def moonraker_database(folder: Path, *more: str) -> Path:
 
 def imported(folder: Path, source: Path | None = None) -> Imported:
     """Import."""
-    return cli.import_database(folder, source or folder / "database" / "moonraker-sql.db")
+    return import_database(folder, source or folder / "database" / "moonraker-sql.db")
 
 
 def server_of(folder: Path, held: ExitStack) -> Server:

@@ -262,7 +262,7 @@ def sql(*statements: str) -> Callable[[Path], None]:
         (lambda file: file.write_bytes(b""), "it isn't a database of txraker's"),
         (damage, "damaged"),
         (lambda file: os.truncate(file, 8192), "(SQLITE_CORRUPT)"),
-        (sql("PRAGMA user_version=99"), "its schema has version 99, and this version of txraker knows none"),
+        (sql("PRAGMA user_version=99"), "it was written by a newer txraker: its format is version 99"),
         (sql("PRAGMA user_version=0"), "it isn't a database of txraker's"),
         (sql("DROP TABLE secrets"), "it isn't a database of txraker's"),
         (sql("PRAGMA user_version=2"), "can't be brought from version 2 to 3: OperationalError: table"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.storage.bench import COLOURS, NOTES, Server, look, open_files, pragma, read, serving, write
+from txraker import __version__
 from txraker.storage.database import StorageError
 from txraker.storage.migrations import Migration
 
@@ -151,8 +152,15 @@ def test_reference_to_nothing(tmp_path: Path) -> None:
     assert look(file) == (2, ["precious"])
 
 
-@pytest.mark.parametrize("version", [2, 99, -1])
-def test_unknown_version(tmp_path: Path, version: int) -> None:
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [
+        (2, f"it was written by a newer txraker: its format is version 2, and this one, {__version__}, "),
+        (99, f"it was written by a newer txraker: its format is version 99, and this one, {__version__}, "),
+        (-1, "its format is version -1, and txraker writes none of that number"),
+    ],
+)
+def test_unknown_version(tmp_path: Path, version: int, reason: str) -> None:
     """A database newer than the code is refused; both versions are named, and the file isn't touched."""
     file = written(tmp_path)
     with sqlite3.connect(file) as connection:
@@ -160,11 +168,26 @@ def test_unknown_version(tmp_path: Path, version: int) -> None:
     connection.close()
     before = (file.read_bytes(), file.stat().st_mtime_ns)
     problem = refusal(tmp_path, NOTES)
-    assert str(problem) == (
-        f"{file}: its schema has version {version}, and this version of txraker knows none after 1"
-    )
+    assert str(problem).startswith(f"{file}: {reason}")
+    if version > 0:
+        assert "knows none after 1. It is left as it is. Update txraker, or restore a backup: " in str(
+            problem
+        )
     assert (file.read_bytes(), file.stat().st_mtime_ns) == before
     assert backups(tmp_path) == {}
+
+
+def test_way_back(tmp_path: Path) -> None:
+    """Who has a database that is too new is told of the copy from before; put in its place, it is good."""
+    file = written(tmp_path)
+    with serving(tmp_path, NOTES, COLOURS, Migration(3, (shout,))):
+        pass
+    copy = file.with_name("txraker.db.1.bak")
+    for known in ([NOTES], [NOTES, COLOURS]):
+        assert f"Update txraker, or put {copy} in its place: " in refusal(tmp_path, *known).reason
+    copy.rename(file)
+    with serving(tmp_path, NOTES, COLOURS) as server:
+        assert server.run(read) == ["precious"]
 
 
 def test_newer_copy_replaces_older(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import sqlite3
@@ -256,6 +257,17 @@ def test_bad_sources(tmp_path: Path, source: Path, spoil: Any, reason: str, held
     assert (state(source) if source.is_file() else {}) == before
     server = server_of(tmp_path, held)
     assert server.mailbox.wait(start(Namespaces(server.database).names())) == []
+
+
+def test_closed_folder(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that may not be looked into is refused with the reason."""
+
+    def denied(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", denied)
+    with pytest.raises(StorageError, match=r"moonraker-sql\.db: Permission denied"):
+        imported(tmp_path)
 
 
 def test_without_users_and_history(tmp_path: Path) -> None:

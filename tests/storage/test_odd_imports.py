@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.storage.moonraker import HASH, JOB, SALT, accounts_of, imported, moonraker_database, server_of
-from txraker import cli
 from txraker.components.authorization.api_tokens import check_name
 from txraker.errors import BadRequest
+from txraker.storage.importing import told
 from txraker.storage.moonraker_import import is_username
 
 
@@ -41,9 +41,12 @@ def test_odd_values(tmp_path: Path, held: ExitStack) -> None:
             ("num", 5),
         ):
             connection.execute("INSERT INTO namespace_store VALUES ('odd', ?, ?)", (key, value))
+        connection.execute("INSERT INTO namespace_store VALUES ('empty', 'nothing', CAST('null' AS BLOB))")
     report = imported(tmp_path)
     assert report.namespaces["odd"] == 1
     assert len([reason for reason in report.left if reason.startswith("odd.")]) == 4
+    assert "empty" not in report.namespaces
+    assert "empty.nothing: there is nothing in it" in report.left
 
 
 NOT_UTF_8 = "CAST(x'ff61' AS TEXT)"
@@ -140,7 +143,7 @@ def test_odd_api_key(tmp_path: Path, source: Path, key: str, held: ExitStack) ->
     report = imported(tmp_path)
     assert not report.api_key
     assert ("the API key: it is kept in a form that isn't known" in report.left) == (key != "''")
-    assert "no API key" in list(cli.told(report))
+    assert "no API key" in list(told(report))
     assert len(accounts_of(server_of(tmp_path, held)).keys.api_key) == 32
 
 

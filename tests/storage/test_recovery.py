@@ -281,7 +281,7 @@ def test_newer(tmp_path: Path) -> None:
     server.stop()
     content = file.read_bytes()
     server = Server(tmp_path, MIGRATIONS, Recovery(backups_of(tmp_path)))
-    with pytest.raises(StorageError, match="its schema has version 99"):
+    with pytest.raises(StorageError, match="its format is version 99"):
         server.start()
     server.stop()
     assert file.read_bytes() == content

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -21,6 +20,8 @@ from twisted.internet.task import deferLater
 
 from tests.testbed.systemd import Testbed, systemd
 from tests.tools import Faults, Logged, Outcome, start
+from txraker.install.installation import Installation
+from txraker.install.polkit import rule_text
 from txraker.reactor import Reactor
 from txraker.server_warnings import ServerWarnings
 from txraker.system.errors import JobFailed, NoSuchService, NotPermitted, SystemUnavailable
@@ -396,18 +397,9 @@ def as_nobody() -> Iterator[None]:
         os.seteuid(0)
 
 
-def documented_rule(user: str) -> str:
-    """Return the rule that the documentation gives, for a user."""
-    text = (Path(__file__).parents[2] / "docs" / "systemd.md").read_text()
-    found = re.search(r"^```js\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert found
-    assert '"pi"' in found[1]
-    return found[1].replace('"pi"', f'"{user}"')
-
-
 @async_test  # type: ignore[untyped-decorator]  # pytest-twisted is not annotated
 async def test_permissions() -> None:
-    """PolicyKit's refusals name who may not do what; what the documentation's rule permits is permitted."""
+    """PolicyKit's refusals name who may not do what; what our rule permits is permitted."""
     with systemd("system") as testbed:
         for unit in ("klipper.service", "slow.service"):
             testbed.write_unit(unit, HEAD + UNITS[unit])
@@ -421,7 +413,8 @@ async def test_permissions() -> None:
                 await setting.system.power("reboot")
             assert len(setting.warnings.texts()) == 1
             assert "may not reboot" in setting.warnings.texts()[0]
-        (testbed.folder / "rules" / "60-txraker.rules").write_text(documented_rule("nobody"))
+        installation = Installation("txraker", "nobody", "nogroup", (), Path("/twistd"), ())
+        (testbed.folder / "rules" / "60-txraker.rules").write_text(rule_text(installation, ["crowsnest"]))
         with as_nobody():
             await until_permitted(setting, "klipper.service")
             assert setting.warnings.texts() == []

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -120,16 +120,29 @@ class Testbed:
         command.chmod(0o755)
         return folder
 
-    def inside(self, *command: str) -> list[str]:
+    def let_reach(self, path: Path) -> None:
+        """Let every user of its namespaces reach what is in folders that are closed to them outside."""
+        closed = [folder for folder in reversed(path.parents) if not folder.stat().st_mode & 0o001]
+        for number, folder in enumerate(closed):
+            inner = folder / path.relative_to(folder).parts[0]
+            script = (
+                'set -e; mkdir "$1"; mount --bind "$3" "$1"; mount -t tmpfs -o mode=755 tmpfs "$2"; '
+                'mkdir "$3"; mount --bind "$1" "$3"; umount "$1"'
+            )
+            words = self.inside("sh", "-c", script, "sh", f"{self.folder}/aside{number}", folder, inner)
+            subprocess.run(words, check=True, timeout=20)
+
+    def inside(self, *command: str | Path) -> list[str]:
         """Return the command that runs another inside its namespaces."""
-        return [str(_SCRIPT), "enter", str(self.folder), *command]
+        return [str(_SCRIPT), "enter", str(self.folder), *map(str, command)]
 
 
 @contextmanager
-def systemd(mode: str = "user") -> Iterator[Testbed]:
+def systemd(mode: str = "user", prepare: Callable[[Path], object] | None = None) -> Iterator[Testbed]:
     """Run a systemd in a mode of the script's as long as the context lasts; skip where there can be none.
 
-    With ``TXRAKER_TESTS_NEED_SYSTEMD`` in the environment, the test fails there.
+    ``prepare`` is given the folder before the start. With ``TXRAKER_TESTS_NEED_SYSTEMD`` in the environment,
+    the test fails where there can be no systemd.
     """
     reason = _missing(mode)
     if reason and os.environ.get("TXRAKER_TESTS_NEED_SYSTEMD"):
@@ -138,6 +151,8 @@ def systemd(mode: str = "user") -> Iterator[Testbed]:
         pytest.skip(reason)
     folder = Path(tempfile.mkdtemp(prefix="txr", dir="/tmp"))
     try:
+        if prepare is not None:
+            prepare(folder)
         started = subprocess.run(
             [_SCRIPT, mode, folder], capture_output=True, text=True, timeout=60, check=False
         )

@@ -26,9 +26,9 @@ from txraker.server_warnings import ServerWarnings
 from txraker.storage.schema import MIGRATIONS
 from txraker.testing.database import MemoryDatabase
 from txraker.testing.threads import at_once
+from txraker.transports.web.channel import LimitedSite
 from txraker.transports.web.frontend import API_ROOMS, Frontend, accepted_encodings
 from txraker.transports.web.frontend_files import WELCOME, WELCOME_NAMES, has_hash
-from txraker.transports.web.request import LimitedSite
 from txraker.transports.web.resources import Door
 from txraker.transports.web.sending import PIECE, STALLED, Sending
 

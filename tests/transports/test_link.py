@@ -23,6 +23,7 @@ from txraker.testing.klippy import MemoryKlippy
 from txraker.transports.link import (
     ABORT_AFTER,
     BURST,
+    LEAST_PAUSE,
     MOST_REQUESTS,
     REQUESTS_A_SECOND,
     TRY_AGAIN_LATER,
@@ -379,6 +380,16 @@ def test_allowance_costs_one_timer(bench: Bench) -> None:
     for _ in range(int(BURST) + 500):
         bench.link.charge(1.0)
     assert len(bench.clock.getDelayedCalls()) <= 1
+
+
+def test_little_debt(bench: Bench) -> None:
+    """A client that is hardly over its rate isn't waited for by a timer for each message."""
+    for _ in range(int(BURST) + 1):
+        bench.link.charge(1.0)
+    bench.clock.advance(LEAST_PAUSE * 0.9)
+    assert not bench.wire.reading
+    bench.clock.advance(LEAST_PAUSE * 0.2)
+    assert bench.wire.reading
 
 
 def test_batches_cost_what_is_in_them(bench: Bench) -> None:

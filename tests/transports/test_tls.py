@@ -27,7 +27,8 @@ from txraker.server_warnings import ServerWarnings
 from txraker.transports.certificate import CertificateFiles, Credentials
 from txraker.transports.stream import StreamWriter
 from txraker.transports.tls import LOOK_EVERY, TlsConnection, TlsFactory
-from txraker.transports.web.request import LINGER, WHOLE_WITHIN, LimitedSite
+from txraker.transports.web.channel import WHOLE_WITHIN, LimitedSite
+from txraker.transports.web.request import LINGER
 
 PAIR = make_pair()
 HANDSHAKE, DATA = 22, 23

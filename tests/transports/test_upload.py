@@ -19,7 +19,8 @@ from tests.transports.wire import FORM, Wire, file, form, part
 from txraker.errors import KlippyNotConnected
 from txraker.files.uploads import CALL
 from txraker.testing.threads import at_once
-from txraker.transports.web.request import LINGER_KNOWN, WHOLE_WITHIN
+from txraker.transports.web.channel import WHOLE_WITHIN
+from txraker.transports.web.request import LINGER_KNOWN
 from txraker.transports.web.upload import PIECE
 
 _T = TypeVar("_T")
@@ -264,12 +265,13 @@ def test_wrong_amid_the_body(server: FileServer) -> None:
     assert server.names("logs") == []
 
 
-def test_pipelined(server: FileServer) -> None:
+def test_pipelined(server: FileServer, clock: Any) -> None:
     """What comes behind an upload is answered after it, on the same connection."""
     wire = Wire(server.site)
     body = form(file())
     head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: {len(body)}\r\n\r\n"
     wire.send((head.encode() + body) * 2 + b"GET /server/files/gcodes/a.gcode HTTP/1.1\r\nHost: x\r\n\r\n")
+    clock.pump([0, 0])
     assert wire.tcp.value().count(b"HTTP/1.1 201 Created") == 2
     assert wire.tcp.value().endswith(b"G28\n")
 

@@ -10,8 +10,9 @@ from tests.contracts.test_connection_contract import Websocket, server_frames
 from txraker.api.caller import NOBODY
 from txraker.transports.link import ABORT_AFTER, BURST, REQUESTS_A_SECOND, Link
 from txraker.transports.websocket import FRAGMENT_COST, MOST_FRAGMENTS
+from txraker.transports.websocket_protocol import PIECE
 
-CONTINUATION, TEXT, CLOSE, PING = 0, 1, 8, 9
+CONTINUATION, TEXT, BINARY, CLOSE, PING = 0, 1, 2, 8, 9
 
 
 def client_frame(opcode: int, payload: bytes = b"", *, final: bool = True) -> bytes:
@@ -62,6 +63,29 @@ def test_pings_cost() -> None:
                 setting.protocol.dataReceived(client_frame(PING, b"x") * 20)
                 sent += 20
     assert sent <= (BURST + 5 * REQUESTS_A_SECOND) / FRAGMENT_COST + 1000
+
+
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_many_in_one_read(monkeypatch: pytest.MonkeyPatch, opcode: int) -> None:
+    """Of what comes at once no more is done than the client may ask; the rest is done later, in order."""
+    setting = Websocket()
+    heard: list[bytes] = []
+
+    def received(link: Link, text: bytes) -> None:
+        heard.append(text)
+        link.charge(1.0)
+
+    monkeypatch.setattr(Link, "received", received)
+    said = [b"%d" % number for number in range(6000)]
+    setting.protocol.dataReceived(b"".join(client_frame(opcode, text) for text in said))
+    assert len(heard) <= BURST + PIECE / len(client_frame(opcode, said[-1]))
+    setting.protocol.dataReceived(client_frame(opcode, b"last"))
+    for _ in range(1000):
+        before = len(heard)
+        setting.clock.advance(0.01)
+        assert len(heard) - before < REQUESTS_A_SECOND / 2
+    assert heard == [*said, b"last"]
+    assert setting.transport.producerState == "producing"
 
 
 def test_pongs_to_who_does_not_read() -> None:

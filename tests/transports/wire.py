@@ -10,7 +10,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from txraker.transports.web.request import LimitedSite, TrackedChannel
+from txraker.transports.web.channel import LimitedSite, TrackedChannel
 
 BOUNDARY = "XyZ"
 FORM = f"multipart/form-data; boundary={BOUNDARY}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
 
 import msgspec
 from attrs import Factory, define
@@ -109,11 +110,13 @@ class Dispatcher:
     def find_method(self, name: str, transport: Transport) -> Endpoint:
         """Return the endpoint of a JSON-RPC method, or raise NotFound."""
         endpoint = self._by_name.get(name)
-        if endpoint is None or transport not in endpoint.transports:
+        if endpoint is None or not endpoint.is_reached_by(transport):
             raise self._unknown("/" + name.replace(".", "/")) or NotFound("Method not found")
         return endpoint
 
-    async def call(self, endpoint: Endpoint, caller: Caller, arguments: Mapping[str, object]) -> object:
+    def call(
+        self, endpoint: Endpoint, caller: Caller, arguments: Mapping[str, object]
+    ) -> Coroutine[Any, Any, object]:
         """Permit, decode and await one call.
 
         Raises :class:`ApiError`, whatever goes wrong: a defect of ours is reported and becomes an
@@ -121,8 +124,17 @@ class Dispatcher:
         """
         caller = self._as_of_now(caller)
         if endpoint.audit is None:
-            return await self._run(endpoint, caller, arguments)
+            return self._run(endpoint, caller, arguments)
         shown = {name: arguments[name] for name in endpoint.audit if name in arguments}
+        return self._run_noted(endpoint, caller, arguments, shown)
+
+    async def _run_noted(
+        self,
+        endpoint: Endpoint,
+        caller: Caller,
+        arguments: Mapping[str, object],
+        shown: Mapping[str, object],
+    ) -> object:
         is_permitted = caller.who.role >= endpoint.role
         if is_permitted:
             self.audit(audit_entry("asked", endpoint.name, caller, shown))
@@ -154,7 +166,9 @@ class Dispatcher:
         except Exception as fault:
             raise InternalError(self._report_fault(endpoint.name, fault)) from None
 
-    async def answer(self, text: bytes | str, caller: Caller, *, busy: bool = False) -> bytes | None:
+    def answer(
+        self, text: bytes | str, caller: Caller, *, busy: bool = False
+    ) -> Coroutine[Any, Any, bytes | None]:
         """Answer one JSON-RPC text; None when there is nothing to say (only notifications).
 
         A caller that is ``busy`` has asked as much as may be under way: just what is urgent is done.
@@ -162,8 +176,11 @@ class Dispatcher:
         The calls of a batch are made one after the other, as clients expect who move files by them.
         """
         message = jsonrpc.parse(text)
-        if not isinstance(message, jsonrpc.Batch):
-            return await self._answer_entry(message, caller, busy=busy)
+        if isinstance(message, jsonrpc.Batch):
+            return self._answer_batch(message, caller, busy=busy)
+        return self._answer_entry(message, caller, busy=busy)
+
+    async def _answer_batch(self, message: jsonrpc.Batch, caller: Caller, *, busy: bool) -> bytes | None:
         answers = []
         for entry in message.entries:
             if caller.connection is not None and not caller.connection.is_open:

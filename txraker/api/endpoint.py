@@ -32,6 +32,8 @@ class Verb(enum.Flag):
 
 
 GET, POST, DELETE = Verb.GET, Verb.POST, Verb.DELETE
+_EVERY_WAY = Transport.ALL
+
 NOT_HTTP = Verb(0)
 """For endpoints that have no HTTP form."""
 
@@ -81,6 +83,10 @@ class Endpoint(msgspec.Struct, frozen=True):
     handler: Handler
     urgent: bool = False
     audit: tuple[str, ...] | None = None
+
+    def is_reached_by(self, transport: Transport) -> bool:
+        """Say whether it can be asked for in this way."""
+        return self.transports is _EVERY_WAY or transport in self.transports
 
     @property
     def parameters(self) -> tuple[Parameter, ...] | None:

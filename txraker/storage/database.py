@@ -47,10 +47,12 @@ from zope.interface import implementer
 
 from txraker.errors import Unavailable
 from txraker.interfaces import IDatabase
+from txraker.storage.blame import is_damage, is_of_the_file
 from txraker.storage.copies import save_copy
 from txraker.storage.migrations import (
     CannotMigrate,
     Migrations,
+    TooNew,
     check_numbers,
     is_empty,
     missing,
@@ -64,25 +66,6 @@ PATIENCE = 5.0
 
 LARGEST_LOG = 4 * 1024 * 1024
 """Bytes that the write-ahead log may keep on the disk: what it grows to before its content is moved."""
-
-_UNUSABLE = frozenset(
-    {
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_NOLFS,
-        sqlite3.SQLITE_NOTADB,
-    }
-)
-"""What SQLite says when the file or its disk is to blame, and not what was asked for."""
-
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-"""What SQLite says of a file whose content makes no sense."""
 
 
 class StorageError(Unavailable):
@@ -128,12 +111,7 @@ def storage_error(file: Path, problem: BaseException) -> StorageError:
 
 def blamed(file: Path, problem: BaseException) -> BaseException:
     """Return a StorageError if the file is to blame for what work raised, and else just that."""
-    return storage_error(file, problem) if _code(problem) in _UNUSABLE else problem
-
-
-def _code(problem: BaseException) -> int:
-    code: int = problem.sqlite_errorcode if hasattr(problem, "sqlite_errorcode") else sqlite3.SQLITE_OK
-    return code & 0xFF
+    return storage_error(file, problem) if is_of_the_file(problem) else problem
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -205,13 +183,15 @@ class _Job(msgspec.Struct, Generic[_T], frozen=True, eq=False):
 class Database:
     """The file ``database/txraker.db`` of a data path; it can be started and stopped once.
 
-    ``notice`` says, once it is open, what users must know of a recovery, if there was one.
+    ``why_not`` is told to whoever asks before it is started. ``notice`` says, once it is open, what users
+    must know of a recovery, if there was one.
     """
 
     _reactor: IReactorFromThreads
     _data_path: Path
     _migrations: Migrations = field(default=(), validator=check_numbers)
     _recovery: Recovery | None = None
+    _why_not: str = "The database has not been started"
     path: Path = field(init=False)
     notice: str = field(default="", init=False)
     _queue: SimpleQueue[_Job[Any] | None] = field(factory=SimpleQueue, init=False)
@@ -222,7 +202,7 @@ class Database:
 
     def __attrs_post_init__(self) -> None:
         self.path = path_in(self._data_path)
-        self._refusal = partial(Unavailable, "The database has not been started")
+        self._refusal = partial(Unavailable, self._why_not)
 
     def start(self) -> Deferred[None]:
         self._refusal = None
@@ -337,7 +317,10 @@ def open_database(
     held.callback(os.close, lock)
     _lock(lock, path)
     connection, notice = _recovered(path, held, recovery) if recovery else (_connect(path, held), "")
-    migrate(connection, migrations, partial(_back_up, connection, path))
+    try:
+        migrate(connection, migrations, partial(_back_up, connection, path))
+    except TooNew as problem:
+        raise StorageError(path, f"{problem}. {_way_out(path, problem.newest)}") from problem
     connection.execute("PRAGMA journal_mode=WAL")
     return connection, notice
 
@@ -361,11 +344,24 @@ def _connect(path: Path, held: ExitStack) -> sqlite3.Connection:
             prepare(connection)
             _check(connection, path)
         except sqlite3.DatabaseError as problem:
-            if _code(problem) in _DAMAGED:
+            if is_damage(problem):
                 raise Damaged(path, storage_error(path, problem).reason) from problem
             raise
         held.push(until_checked.pop_all())
     return connection
+
+
+def _way_out(file: Path, newest: int) -> str:
+    """Return what can be done about a database that is too new, of which there may be a copy from before."""
+    copies = (_copy_of(file, version) for version in range(newest, 0, -1))
+    copy = next((copy for copy in copies if copy.exists()), None)
+    before = f"put {copy} in its place" if copy else "restore a backup"
+    return f"It is left as it is. Update txraker, or {before}: see 'Going back' in docs/install.md"
+
+
+def _copy_of(file: Path, version: int) -> Path:
+    """Return where a copy of a database is that was made before it was brought to a later version."""
+    return _beside(file, f"{version}.bak")
 
 
 def _beside(file: Path, ending: str) -> Path:
@@ -392,7 +388,7 @@ def _check(connection: sqlite3.Connection, file: Path) -> None:
 
 def _back_up(connection: sqlite3.Connection, file: Path, version: int) -> None:
     """Copy a database to a file of its own, which replaces an older copy of that version once it is whole."""
-    backup = _beside(file, f"{version}.bak")
+    backup = _copy_of(file, version)
     try:
         save_copy(connection, backup)
     except Exception as problem:

@@ -11,12 +11,25 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from txraker import __version__
+
 Step = str | Callable[[sqlite3.Connection], object]
 """One SQL statement, or what is done with the connection."""
 
 
 class CannotMigrate(Exception):
     """A database can't be brought to the version that the code needs."""
+
+
+class TooNew(CannotMigrate):
+    """A database has a version that this code doesn't know yet; ``newest`` is the last that it knows."""
+
+    def __init__(self, version: int, newest: int) -> None:
+        super().__init__(
+            f"it was written by a newer txraker: its format is version {version}, and this one, "
+            f"{__version__}, knows none after {newest}"
+        )
+        self.newest = newest
 
 
 class Migration(msgspec.Struct, frozen=True):
@@ -66,11 +79,11 @@ def is_empty(connection: sqlite3.Connection) -> bool:
 def missing(migrations: Migrations, version: int) -> Migrations:
     """Return what is to be done with a database of that version.
 
-    Raises CannotMigrate when the version is none that these migrations lead to.
+    Raises TooNew, and CannotMigrate when the version is none that there could be.
     """
     newest = len(migrations)
-    if not 0 <= version <= newest:
-        raise CannotMigrate(
-            f"its schema has version {version}, and this version of txraker knows none after {newest}"
-        )
+    if version > newest:
+        raise TooNew(version, newest)
+    if version < 0:
+        raise CannotMigrate(f"its format is version {version}, and txraker writes none of that number")
     return migrations[version:]

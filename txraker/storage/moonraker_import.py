@@ -153,6 +153,15 @@ def import_moonraker(source: Path, connection: sqlite3.Connection, scratch: Path
     return imported
 
 
+def imported_history(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return how many jobs and totals of a Moonraker's history a database of ours has."""
+    jobs, totals = (
+        connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        for table in ("imported_jobs", "imported_totals")
+    )
+    return jobs, totals
+
+
 @contextmanager
 def _opened(source: Path, scratch: Path) -> Iterator[sqlite3.Connection]:
     """Open a database without changing a byte of it, or of what is beside it.
@@ -231,11 +240,14 @@ def _take_values(found: Found, connection: sqlite3.Connection, imported: Importe
 
 
 def _take_value(connection: sqlite3.Connection, namespace: object, key: object, value: object) -> str:
-    """Keep a value and return its namespace. Raises BadRequest, and ValueError."""
+    """Keep a value, which is more than null, and return its namespace. Raises BadRequest, and ValueError."""
     if not isinstance(namespace, str) or not isinstance(key, str):
         raise ValueError("its name isn't text")
     check_names(namespace, (key,))
-    put_rows(connection, namespace, [(key, encoded(moonraker_value(value)))])
+    text = encoded(moonraker_value(value))
+    if text == b"null":
+        raise ValueError("there is nothing in it")
+    put_rows(connection, namespace, [(key, text)])
     return namespace
 
 

@@ -15,6 +15,7 @@ from txraker.faults import FaultReport, run_aside
 from txraker.interfaces import ISystem
 from txraker.reactor import Reactor
 from txraker.server_warnings import ServerWarnings
+from txraker.system.cgroups import unit_of_cgroups
 from txraker.system.errors import (
     PERMISSION_WARNING,
     JobFailed,
@@ -23,7 +24,7 @@ from txraker.system.errors import (
     SystemUnavailable,
 )
 from txraker.system.process import Finished, run
-from txraker.system.services import PowerAction, UnitState, is_service
+from txraker.system.services import PowerAction, UnitState
 from txraker.system.sudo import Sudo
 
 JOB_WITHIN = 30.0
@@ -160,20 +161,6 @@ class SystemdCli:
             if self._states.get(unit) != state:
                 self._states[unit] = state
                 self._watchers[unit](state)
-
-
-def unit_of_cgroups(text: str) -> str | None:
-    """Return the service that a process's ``/proc/PID/cgroup`` names, None when it belongs to none.
-
-    systemd's own hierarchy is the one numbered 0, or the one named ``systemd``. Contract: cgroups(7).
-    """
-    for line in text.splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        units = [part for part in path.split("/") if part.endswith((".service", ".scope"))]
-        if units and (controllers == "name=systemd" or number == "0"):
-            return units[0] if is_service(units[0]) else None
-    return None
 
 
 def parse_shown(text: str) -> Iterator[dict[str, str]]:

@@ -43,6 +43,9 @@ BURST = 2000.0
 DEEPEST_DEBT = 5000.0
 """Requests that a client can be in debt with: five seconds of its rate."""
 
+LEAST_PAUSE = 0.05
+"""Seconds for which a client over its rate rests at least: to pause for each message is work, too."""
+
 OVER_RATE = "over its rate"
 """A reason not to read from a client."""
 
@@ -226,7 +229,8 @@ class Link:
         self._allowed_at = now
         if self._allowance < 0 and self._reading_on is None:
             self._wire.pause_reading(OVER_RATE)
-            self._reading_on = clock.callLater(-self._allowance / REQUESTS_A_SECOND, self._read_on)
+            pause = max(LEAST_PAUSE, -self._allowance / REQUESTS_A_SECOND)
+            self._reading_on = clock.callLater(pause, self._read_on)
 
     def _read_on(self) -> None:
         self._reading_on = None

@@ -140,6 +140,11 @@ class Reading:
     _transport: Stream
     _reasons: set[str] = field(factory=set, init=False)
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether there is a reason not to read."""
+        return bool(self._reasons)
+
     def pause(self, reason: str) -> None:
         """Read no more as long as there is this reason."""
         self._reasons.add(reason)

@@ -5,7 +5,6 @@ Who may connect is decided by the file's mode; who connects is known from the ke
 
 from __future__ import annotations
 
-import socket
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from twisted.python.failure import Failure
 from txraker.api.caller import TRUSTED, Caller, Transport
 from txraker.klippy.framing import TERMINATOR, FrameSplitter, FrameTooLong
 from txraker.reactor import Stream, peer_of
+from txraker.system.listener import listener_at
 from txraker.transports.link import Link, LinkService
 from txraker.transports.stream import Reading, StreamWriter
 from txraker.transports.websocket import LONGEST_MESSAGE
@@ -184,13 +184,9 @@ def _remove_left_over(path: Path) -> None:
             raise OSError("something else has that name")
     except FileNotFoundError:
         return
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(str(path))
-        except BlockingIOError:
-            pass
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            return
-    raise OSError("another program listens there")
+    try:
+        listener = listener_at(path)
+    except ConnectionRefusedError:
+        path.unlink(missing_ok=True)
+        return
+    raise OSError(f"{listener} listens there")

@@ -22,8 +22,9 @@ from txraker.errors import BadRequest, MethodNotAllowed, Unavailable
 from txraker.transports.frames import text_frame
 from txraker.transports.link import Link, LinkService
 from txraker.transports.stream import Reading, StreamWriter
+from txraker.transports.web.channel import TrackedChannel
 from txraker.transports.web.cors import header
-from txraker.transports.web.request import LONGEST_UNTRUSTED_BODY, TrackedChannel
+from txraker.transports.web.request import LONGEST_UNTRUSTED_BODY
 from txraker.transports.web.resources import Door, Leaf
 from txraker.transports.websocket_protocol import WebSocketProtocol, WebSocketProtocolFactory, take_over
 
@@ -188,8 +189,14 @@ class ServerWebSocket(WebSocketProtocol):
         self._reading.pause(reason)
 
     def resume_reading(self, reason: str) -> None:
-        """Go on taking from the client, if this was the last reason not to."""
+        """Go on taking from the client, if this was the last reason not to; first what was read already."""
         self._reading.resume(reason)
+        self.dataReceived(b"")
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether there is a reason to take no more from the client."""
+        return self._reading.is_paused
 
 
 class ApiWebSocket(ServerWebSocket):

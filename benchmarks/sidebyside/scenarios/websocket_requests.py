@@ -21,13 +21,20 @@ _GOALS = {
 }
 _WAYS = {"single": "one at a time", "pipelined": "64 pipelined", "clients": "20 clients"}
 
+BUDGET = 1600
+"""Requests after which a client gives its place to a new one: txraker holds who goes on to a rate."""
+
 
 @define
 class WebsocketRequests:
-    """Each way for ``seconds``: one client one at a time, bursts of ``pipelined``, ``clients`` clients."""
+    """Each way for ``seconds``: one client one at a time, bursts of ``pipelined``, ``clients`` clients.
+
+    Of one client at a time there are up to ``line``, one after the other.
+    """
 
     pipelined: int = 64
     clients: int = 20
+    line: int = 40
     seconds: float = 1.0
 
     name = "websocket"
@@ -52,19 +59,18 @@ class WebsocketRequests:
     def measure(self, start: StartRig) -> Numbers:
         """Ask in each of the ways."""
         with start() as rig:
-            clients = rig.connect(self.clients)
             return {
-                **self._ask(rig, "single", clients[:1], 1),
-                **self._ask(rig, "pipelined", clients[:1], self.pipelined),
-                **self._ask(rig, "clients", clients, 1),
+                **self._ask(rig, "single", 1, rig.connect(self.line), 1),
+                **self._ask(rig, "pipelined", 1, rig.connect(self.line), self.pipelined),
+                **self._ask(rig, "clients", self.clients, rig.connect(self.clients), 1),
             }
 
-    def _ask(self, rig: Rig, name: str, clients: list[Client], at_once: int) -> Numbers:
+    def _ask(self, rig: Rig, name: str, together: int, line: list[Client], at_once: int) -> Numbers:
         latencies: list[float] = []
-        waiting = len(clients)
+        waiting = together
         until = time.monotonic() + self.seconds
 
-        def request(client: Client) -> None:
+        def request(client: Client, before: int) -> None:
             asked, missing = time.monotonic(), at_once
 
             def answered(answer: dict[str, Any], now: float) -> None:
@@ -73,16 +79,18 @@ class WebsocketRequests:
                     raise RuntimeError(f"a wrong answer: {answer}")
                 latencies.append(now - asked)
                 missing -= 1
-                if not missing and now < until:
-                    request(client)
+                if not missing and now < until and before + 2 * at_once <= BUDGET:
+                    request(client, before + at_once)
+                elif not missing and now < until and line:
+                    request(line.pop(), 0)
                 elif not missing:
                     waiting -= 1
 
             client.burst(at_once, "server.info", answered)
 
         with rig.window() as window:
-            for client in clients:
-                request(client)
+            for _ in range(together):
+                request(line.pop(), 0)
             if not rig.loop.run_until(lambda: not waiting, self.seconds + 10):
                 raise RuntimeError(f"{waiting} clients got no answer")
         return {

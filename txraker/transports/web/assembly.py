@@ -16,9 +16,9 @@ from txraker.reactor import Reactor, off_thread
 from txraker.server_warnings import ServerWarnings
 from txraker.transports.bridge import BridgeUpgrade
 from txraker.transports.link import LinkService
+from txraker.transports.web.channel import LimitedSite
 from txraker.transports.web.download import FileResource
 from txraker.transports.web.frontend import Frontend
-from txraker.transports.web.request import LimitedSite
 from txraker.transports.web.resources import Door
 from txraker.transports.web.sending import Sending
 from txraker.transports.web.tree import site

@@ -8,9 +8,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
+from txraker.transports.web.channel import LimitedSite
 from txraker.transports.web.download import FOLDER, FileResource
 from txraker.transports.web.frontend import Frontend
-from txraker.transports.web.request import LimitedSite
 from txraker.transports.web.resources import ApiResource, Door, JsonRpcResource, Nothing
 from txraker.transports.web.upload import PATH, UploadResource
 
