@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -111,9 +112,19 @@ def machine_busy_seconds() -> float:
 
 
 def wait_for(path: Path, process: subprocess.Popen[bytes], within: float = 15.0) -> None:
-    """Wait until a process made a file. Raises RuntimeError when it ends first, or takes too long."""
+    """Wait until a process listens at a socket. Raises RuntimeError when it ends first, or takes too long."""
     deadline = time.monotonic() + within
-    while not path.exists():
+    while not _is_listened_at(path):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"{path.name} did not appear")
+            raise RuntimeError(f"nobody listens at {path.name}")
         time.sleep(0.02)
+
+
+def _is_listened_at(path: Path) -> bool:
+    """A socket is there a moment before anybody listens at it."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
