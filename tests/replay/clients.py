@@ -230,12 +230,8 @@ class WebSocketClient:
         return [heard.params for heard in self.notifications if heard.method == method]
 
     def heard(self, *methods: str) -> list[str]:
-        """Return the names of all notifications so far, in order; given names, only those.
-
-        Without names, the machine's figures are left out: they come with time, whatever Klippy does.
-        """
-        named = [heard.method for heard in self.notifications]
-        return [name for name in named if (name in methods if methods else name != "notify_proc_stat_update")]
+        """Return the names of all notifications so far, in order; given names, only those."""
+        return [heard.method for heard in self.notifications if not methods or heard.method in methods]
 
     def forget(self) -> None:
         """Begin with an empty list of notifications."""

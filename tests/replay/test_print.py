@@ -81,7 +81,11 @@ async def test_a_print_from_start_to_end_and_another_cancelled(tmp_path: Path) -
         assert merged(whole, told) == merged(whole, expected) == klippy.playback.status
         assert states(told) == ["printing", "paused", "printing", "complete", "printing", "cancelled"]
         assert [line for (line,) in client.told("notify_gcode_response")] == console(played)
-        assert set(client.heard()) == {"notify_status_update", "notify_gcode_response"}
+        # The machine's figures come with time: on a slow machine once or more while this is played.
+        assert set(client.heard()) - {"notify_proc_stat_update"} == {
+            "notify_status_update",
+            "notify_gcode_response",
+        }
 
 
 @integration
