@@ -37,9 +37,15 @@ def listener_at(path: Path, root: Path = Path("/")) -> Listener:
             probe.connect(str(path))
         except BlockingIOError:  # so many wait there that the kernel takes no more
             return Listener(0)
-        credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    process_id: int = _CREDENTIALS.unpack(credentials)[0]
+        process_id = process_behind(probe)
     return Listener(process_id, unit_of_process(process_id, root))
+
+
+def process_behind(connected: socket.socket) -> int:
+    """Return the process at the other end of a unix socket, 0 if the kernel doesn't say. See unix(7)."""
+    credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    process_id: int = _CREDENTIALS.unpack(credentials)[0]
+    return process_id
 
 
 def unit_of_process(process_id: int, root: Path = Path("/")) -> str | None:

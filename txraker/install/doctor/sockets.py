@@ -8,7 +8,6 @@ import os
 import shlex
 import socket
 import stat
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -20,8 +19,8 @@ from txraker.install.doctor.interpreter import user_name
 from txraker.install.doctor.processes import Process, Processes
 from txraker.install.installation import Installation
 from txraker.install.unit_command import own_words
+from txraker.system.listener import process_behind
 
-_CREDENTIALS: Final = struct.Struct("3i")
 _PATIENCE: Final = 2.0
 
 
@@ -38,16 +37,16 @@ Dial = Callable[[Path], Dialled]
 
 
 def dial(path: Path) -> Dialled:
-    """Connect to a unix socket, on this machine. Contract: ``SO_PEERCRED`` of unix(7)."""
+    """Connect to a unix socket, on this machine."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(_PATIENCE)
         try:
             client.connect(os.fsencode(path))
-            told = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            process_id = process_behind(client)
         except OSError as problem:
             is_too_long = problem.errno is None and not isinstance(problem, TimeoutError)
             return Dialled(error=errno.ENAMETOOLONG if is_too_long else problem.errno or errno.ETIMEDOUT)
-    return Dialled(_CREDENTIALS.unpack(told)[0] or None)
+    return Dialled(process_id or None)
 
 
 @frozen
